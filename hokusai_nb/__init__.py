@@ -1,0 +1,75 @@
+"""Register, compare and improve token-linked machine-learning models from a notebook.
+
+``%load_ext hokusai_nb`` adds the magics; the names below are the same verbs for Python. Importing
+this package imports none of MLflow, pandas, Altair or pydantic: each name is loaded when used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from hokusai_nb.core.registry import ModelRegistry, register_tokenized_model
+    from hokusai_nb.errors import HokusaiError, HokusaiWarning, ValidationError
+    from hokusai_nb.schema.metrics import STANDARD_METRICS, register_metric
+    from hokusai_nb.schema.records import Comparison, Lineage, LineageEntry, ModelList, RegisteredModel
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "STANDARD_METRICS": "schema.metrics",
+    "Comparison": "schema.records",
+    "HokusaiError": "errors",
+    "HokusaiWarning": "errors",
+    "Lineage": "schema.records",
+    "LineageEntry": "schema.records",
+    "ModelList": "schema.records",
+    "ModelRegistry": "core.registry",
+    "RegisteredModel": "schema.records",
+    "ValidationError": "errors",
+    "register_metric": "schema.metrics",
+    "register_tokenized_model": "core.registry",
+}
+
+__all__ = [
+    "STANDARD_METRICS",
+    "Comparison",
+    "HokusaiError",
+    "HokusaiWarning",
+    "Lineage",
+    "LineageEntry",
+    "ModelList",
+    "ModelRegistry",
+    "RegisteredModel",
+    "ValidationError",
+    "register_metric",
+    "register_tokenized_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Add the magics and their completion to a shell; loading again replaces them."""
+    from hokusai_nb.magics import load  # noqa: PLC0415 - only a shell needs them
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Remove everything that loading added."""
+    from hokusai_nb.magics import unload  # noqa: PLC0415 - only a shell needs them
+
+    unload(shell)

@@ -1,0 +1,154 @@
+"""Every error this package raises on purpose.
+
+    HokusaiError
+    ├── ValidationError (ValueError)      a field is wrong; ``problems`` lists each with its repair
+    │   └── UsageError                    a magic line or a call that cannot be understood
+    ├── NotFoundError (LookupError)
+    │   ├── ModelNotFoundError            no such registered model, version or logged model
+    │   └── RunNotFoundError              no such run, or the run was deleted
+    ├── NoCurrentRunError (LookupError)   nothing is running and nothing has run in this process
+    ├── NoModelError (LookupError)        the run holds no model
+    ├── AmbiguousModelError (LookupError) the run holds several models; ``candidates`` names them
+    ├── RegistryError                     MLflow answered with an error
+    │   ├── ConnectionFailedError (ConnectionError)  the server cannot be reached in time
+    │   └── ReadOnlyError (PermissionError)          the store refuses to be written
+    └── MissingExtraError (ImportError)   an optional dependency is not installed
+
+Each says what failed and what to try; a notebook shows just those lines, without a stack trace.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "AmbiguousModelError",
+    "ConnectionFailedError",
+    "HokusaiError",
+    "HokusaiWarning",
+    "MissingExtraError",
+    "ModelNotFoundError",
+    "NoCurrentRunError",
+    "NoModelError",
+    "NotFoundError",
+    "ReadOnlyError",
+    "RegistryError",
+    "RunNotFoundError",
+    "UsageError",
+    "ValidationError",
+]
+
+
+class HokusaiWarning(UserWarning):
+    """Something was accepted that the user should look at again."""
+
+
+class HokusaiError(Exception):
+    """What failed, and what to try.
+
+    Attributes:
+        what: One sentence with the value that was refused.
+        hint: What to try; empty where there is nothing sensible to say.
+    """
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what, hint)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Both lines, so that a log or a ``pytest.raises(match=…)`` sees the hint too."""
+        return f"{self.what}\n{self.hint}" if self.hint else self.what
+
+    def _render_traceback_(self) -> list[str]:
+        """Lines that IPython and ipykernel show in place of a stack trace, without control characters."""
+        text = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(self))
+        lines = f"{type(self).__name__}: {text}".splitlines()
+        return [lines[0], *(f"  {line}" for line in lines[1:])]
+
+
+class ProblemLike(Protocol):
+    """The part of `hokusai_nb.schema.problems.Problem` that an error speaks of."""
+
+    @property
+    def what(self) -> str: ...
+    @property
+    def hint(self) -> str: ...
+
+
+class ValidationError(HokusaiError, ValueError):
+    """One or more fields are wrong; nothing was written.
+
+    Attributes:
+        problems: What is wrong, one entry per field at least, each with its hint and repair.
+    """
+
+    def __init__(self, problems: Sequence[ProblemLike]) -> None:
+        first, *rest = problems
+        lines = [first.hint, *(f"{p.what} {p.hint}".strip() for p in rest)]
+        super().__init__(first.what, "\n".join(line for line in lines if line))
+        self.problems = tuple(problems)
+
+    def __reduce__(self) -> tuple[type[ValidationError], tuple[Sequence[ProblemLike]]]:
+        """Pickle by the problems, from which the message is made again."""
+        return type(self), (self.problems,)
+
+
+class UsageError(ValidationError):
+    """A magic line or a call that cannot be understood."""
+
+
+class NotFoundError(HokusaiError, LookupError):
+    """Something that was named does not exist."""
+
+
+class ModelNotFoundError(NotFoundError):
+    """No such registered model, version or logged model."""
+
+
+class RunNotFoundError(NotFoundError):
+    """No such run, or the run was deleted."""
+
+
+class NoCurrentRunError(HokusaiError, LookupError):
+    """Nothing is running and nothing has finished in this process."""
+
+
+class NoModelError(HokusaiError, LookupError):
+    """The run holds no model."""
+
+
+class AmbiguousModelError(HokusaiError, LookupError):
+    """The run holds several models.
+
+    Attributes:
+        candidates: Model URIs to choose from, newest first.
+    """
+
+    def __init__(self, what: str, hint: str, candidates: Sequence[str] = ()) -> None:
+        super().__init__(what, hint)
+        self.args = (what, hint, candidates)
+        self.candidates = tuple(candidates)
+
+
+class RegistryError(HokusaiError):
+    """MLflow answered with an error."""
+
+
+class ConnectionFailedError(RegistryError, ConnectionError):
+    """The server cannot be reached, or does not answer in time."""
+
+
+class ReadOnlyError(RegistryError, PermissionError):
+    """The store refuses to be written."""
+
+
+class MissingExtraError(HokusaiError, ImportError):
+    """An optional dependency is not installed; the hint is the command that installs it."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an extra that is not installed.", f"pip install 'hokusai_nb[{extra}]'")
+        self.args = (feature, extra)

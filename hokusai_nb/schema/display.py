@@ -1,0 +1,188 @@
+"""Records as escaped HTML and as text: the only place that writes markup.
+
+Whatever a registry returns is hostile. HTML is built by `markupsafe.Markup`, which escapes every
+value that is put into it; text has its control characters spelled out, so that a name can neither
+colour a terminal nor forge a line.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+from markupsafe import Markup
+
+from hokusai_nb.schema.values import ARITHMETIC
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from decimal import Decimal
+
+__all__ = [
+    "JsonText",
+    "Shown",
+    "as_json",
+    "card",
+    "grid",
+    "markup_table",
+    "plain_table",
+    "printable",
+    "short_address",
+    "shortened",
+    "signed",
+    "tag_rows",
+    "when",
+]
+
+MAX_CELL = 1000
+MAX_DIGITS = 24
+
+_TABLE = Markup('<table class="hokusai-table">{}<tbody>{}</tbody></table>')
+# One style for every record: Jupyter's theme variables, so that dark themes work; where a site
+# strips styles, the table alone stays readable.
+_STYLE = Markup(
+    "<style>"
+    ".hokusai{{color:var(--jp-ui-font-color1,inherit);font-family:var(--jp-ui-font-family,sans-serif);"
+    "font-size:var(--jp-ui-font-size1,13px);line-height:1.5;max-width:60em}}"
+    ".hokusai-title{{font-weight:600;margin:.25em 0}}"
+    ".hokusai-note{{color:var(--jp-ui-font-color2,inherit);margin:.25em 0;white-space:pre-line}}"
+    ".hokusai table{{border-collapse:collapse;margin:.25em 0}}"
+    ".hokusai th,.hokusai td{{text-align:left!important;padding:.15em .9em .15em 0;vertical-align:top;"
+    "overflow-wrap:anywhere;background:none}}"
+    ".hokusai th{{font-weight:600;color:var(--jp-ui-font-color2,inherit);white-space:nowrap}}"
+    ".hokusai thead th{{border-bottom:1px solid var(--jp-border-color1,#bbb)}}"
+    "</style>"
+).format()
+
+
+class Shown(pydantic.BaseModel, frozen=True):
+    """A record that shows itself in a notebook and in a terminal."""
+
+    def _html_(self) -> Markup:
+        raise NotImplementedError  # pragma: no cover - every record says how it looks
+
+    def _text_(self) -> str:
+        raise NotImplementedError  # pragma: no cover - every record says how it looks
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        """Both forms, always: a front end without HTML, and a diff, still have the text."""
+        del include, exclude  # IPython filters the bundle itself
+        return {"text/html": str(self._html_()), "text/plain": self._text_()}
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text("…" if cycle else self._text_())
+
+
+class JsonText(str):
+    """JSON that a cell shows as it is, without Python's quotes; `json.loads` reads it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def as_json(record: pydantic.BaseModel) -> JsonText:
+    """Return a record as indented JSON; decimals stay exact, as text."""
+    return JsonText(record.model_dump_json(indent=2))
+
+
+def printable(value: object) -> str:
+    r"""Return the value as one line of text, with control characters spelled out.
+
+    >>> printable("a\nb\x1b[31m")
+    'a\\nb\\x1b[31m'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(value))
+
+
+def shortened(value: object, most: int = MAX_CELL) -> str:
+    """Return the beginning of a text, and how much longer it is: a tag may hold 100,000 characters.
+
+    >>> shortened("abcdef", 3)
+    'abc… (3 more)'
+    """
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} more)"
+
+
+def signed(value: Decimal | None) -> str:
+    """Return a difference with its sign, or a dash where there is none; one of many digits is rounded.
+
+    >>> signed(Decimal("0.02")), signed(Decimal("-0.010")), signed(Decimal(0)), signed(None)
+    ('+0.02', '-0.01', '0', '–')
+    """
+    if value is None:
+        return "–"
+    if not value:
+        return "0"
+    text = format(ARITHMETIC.normalize(value), "+f")
+    return text if len(text) <= MAX_DIGITS else format(value, "+.6g")
+
+
+def short_address(address: str) -> str:
+    """Return a long address as its two ends.
+
+    >>> short_address("0x" + "ab" * 20)
+    '0xabab…abab'
+    """
+    return address if len(address) <= 16 else f"{address[:6]}…{address[-4:]}"  # noqa: PLR2004 - fits a column
+
+
+def when(timestamp: int) -> str:
+    """Return milliseconds since the epoch as a UTC minute, or a dash where no time is known.
+
+    >>> when(1_700_000_000_000), when(0)
+    ('2023-11-14 22:13 UTC', '–')
+    """
+    try:
+        moment = dt.datetime.fromtimestamp(timestamp / 1000, tz=dt.UTC)
+    except (OverflowError, ValueError, OSError):  # outside of what a calendar holds
+        return str(timestamp)
+    return moment.strftime("%Y-%m-%d %H:%M UTC") if timestamp else "–"
+
+
+def markup_table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -> Markup:
+    """Return rows as an escaped HTML table; without a head, the first cell of a row is its label."""
+    if head:
+        cells = Markup().join(Markup("<th scope='col'>{}</th>").format(h) for h in head)
+        top = Markup("<thead><tr>{}</tr></thead>").format(cells)
+        body = [Markup().join(Markup("<td>{}</td>").format(c) for c in row) for row in rows]
+    else:
+        top = Markup()
+        body = [
+            Markup("<th scope='row'>{}</th>").format(first)
+            + Markup().join(Markup("<td>{}</td>").format(c) for c in rest)
+            for first, *rest in rows
+        ]
+    return _TABLE.format(top, Markup().join(Markup("<tr>{}</tr>").format(row) for row in body))
+
+
+def card(title: object, *parts: object, notes: Iterable[object] = ()) -> Markup:
+    """Return a titled block of HTML, escaped except for the parts that are markup already."""
+    shown = [Markup("<div class='hokusai-title'>{}</div>").format(title), *(Markup("{}").format(p) for p in parts)]
+    shown += [Markup("<div class='hokusai-note'>{}</div>").format(note) for note in notes]
+    return _STYLE + Markup("<div class='hokusai'>{}</div>").format(Markup().join(shown))
+
+
+def plain_table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -> str:
+    """Return rows as aligned columns of text."""
+    lines = [[printable(c) for c in row] for row in ([head, *rows] if head else rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def grid(
+    title: str, rows: Sequence[Sequence[object]], head: Sequence[object] = (), notes: Sequence[object] = ()
+) -> tuple[Markup, str]:
+    """Return the same title, table and notes as HTML and as text."""
+    title, cells, notes = shortened(title), [[shortened(c) for c in row] for row in rows], [shortened(n) for n in notes]
+    table = markup_table(cells, head) if rows else Markup()
+    lines = [printable(title), plain_table(cells, head) if rows else "", *(printable(n) for n in notes)]
+    return card(title, table, notes=notes), "\n".join(line for line in lines if line)
+
+
+def tag_rows(tags: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return tags in a stable order for a table."""
+    return sorted(tags.items())

@@ -1,0 +1,153 @@
+"""What is wrong with a field, why, and what would be right: one wording for every face."""
+
+from __future__ import annotations
+
+import numbers
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any, Literal
+
+import pydantic
+from pydantic_core import PydanticCustomError
+
+from hokusai_nb.errors import ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = [
+    "Problem",
+    "checked",
+    "errors_in",
+    "guess_or",
+    "joined_words",
+    "plain",
+    "problems_in",
+    "quoted",
+    "raise_custom",
+    "raise_for",
+]
+
+CODE = "hokusai_problem"
+SHOWN_CHARACTERS = 80
+
+
+class Problem(pydantic.BaseModel, frozen=True):
+    """One finding about one field.
+
+    A form shows ``what`` under the field with ``repair`` on a button, a magic raises the same
+    words, and the HTTP API sends them as they are.
+    """
+
+    field: str
+    """Name of the field as the verb or the tag spells it."""
+    what: str
+    """What is wrong, with the value."""
+    hint: str = ""
+    """What to try."""
+    repair: str | None = None
+    """A value for this field that is valid, where one can be guessed."""
+    severity: Literal["error", "warning"] = "error"
+    """An error refuses the write; a warning is only shown."""
+
+    def under(self, field: str) -> Problem:
+        """The same finding, told of another field name."""
+        return self.model_copy(update={"field": field})
+
+
+def plain(text: str) -> str:
+    """Return the characters of a text; a subclass, such as an Enum's member, may print others."""
+    return str.__str__(text)
+
+
+def quoted(value: object) -> str:
+    """Return text in quotes and anything else as Python writes it, shortened to a readable line.
+
+    >>> quoted("a" * 200)[-6:], quoted(None), quoted(float("nan"))
+    ("aaa…'", 'None', 'nan')
+    """
+    if isinstance(value, str):
+        text = plain(value)
+        return repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…")
+    try:
+        text = str(value) if isinstance(value, numbers.Number) else repr(value)
+    except Exception:  # noqa: BLE001 - a value may fail even at this, and the message must not
+        text = f"<{type(value).__name__}>"
+    text = " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * SHOWN_CHARACTERS]).split())
+    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
+
+
+def guess_or(repair: str | None, otherwise: str) -> str:
+    """Return the hint that offers a repair, or another hint where there is none."""
+    if repair is None:
+        return otherwise
+    readable = repair.isprintable() and len(repair) <= SHOWN_CHARACTERS
+    return f"Did you mean {repair if readable else quoted(repair)}?"
+
+
+def joined_words(text: str, separator: str) -> str | None:
+    r"""Return the words of a text with one separator between them.
+
+    None where a letter, digit or accent outside ASCII would get lost: half a word is no guess.
+
+    >>> joined_words(" msg_ai\n", "-"), joined_words("größe", "_")
+    ('msg-ai', None)
+    """
+    text = unicodedata.normalize("NFKC", text)
+    if any(not c.isascii() and unicodedata.category(c)[0] in "LMN" for c in text):
+        return None
+    return separator.join(re.findall(r"[A-Za-z0-9]+", text))
+
+
+def errors_in(problems: Iterable[Problem]) -> list[Problem]:
+    """Return only the problems that refuse a write."""
+    return [p for p in problems if p.severity == "error"]
+
+
+def raise_for(problems: Iterable[Problem]) -> None:
+    """Raise `ValidationError` if any of the problems is an error."""
+    if errors := errors_in(problems):
+        raise ValidationError(errors)
+
+
+def checked(check: Callable[[Any], list[Problem]], convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Make a pydantic validator of a field's check, so that models carry the same problems.
+
+    Args:
+        check: Returns what is wrong with a raw value.
+        convert: Turns a raw value without errors into the stored one.
+    """
+
+    def validate(value: Any) -> Any:
+        raise_custom(check(value))
+        return convert(value)
+
+    return validate
+
+
+def raise_custom(problems: Iterable[Problem]) -> None:
+    """Raise the errors among the problems as pydantic expects them from a validator."""
+    if errors := errors_in(problems):
+        # Braces are pydantic's template syntax; the texts themselves travel in the context.
+        raise PydanticCustomError(CODE, "{what}", {"what": errors[0].what, "problems": errors})
+
+
+def problems_in(error: pydantic.ValidationError) -> list[Problem]:
+    """Return pydantic's findings in our words, in the fields' order."""
+    found = []
+    for detail in error.errors(include_url=False):
+        field = ".".join(_field_name(part) for part in detail["loc"]) or "value"
+        if detail["type"] == CODE:
+            found += detail["ctx"]["problems"]
+        elif detail["type"] == "missing":
+            found.append(Problem(field=field, what=f"{field} is missing.", hint="It is required."))
+        elif detail["type"] == "extra_forbidden":
+            found.append(Problem(field=field, what=f"There is no field {field}.", hint="Check its spelling."))
+        else:
+            found.append(Problem(field=field, what=f"{field}: {detail['msg']}: {quoted(detail['input'])}"))
+    return found
+
+
+def _field_name(part: str | int) -> str:
+    """Return a field's name as one readable word, also where a caller made it up."""
+    return quoted(part)[1:-1] if isinstance(part, str) else str(part)
