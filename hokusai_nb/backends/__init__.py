@@ -1,0 +1,1 @@
+"""The only doors to the outside, one folder or module per outside system."""
