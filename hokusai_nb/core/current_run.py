@@ -1,0 +1,81 @@
+"""Which run is meant, and which of its models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hokusai_nb.backends.mlflow import runs
+from hokusai_nb.errors import AmbiguousModelError, NoCurrentRunError, NoModelError
+from hokusai_nb.schema.metrics import find_metric
+from hokusai_nb.schema.values import format_decimal
+
+if TYPE_CHECKING:
+    from hokusai_nb.backends.mlflow.client import Backend
+    from hokusai_nb.schema.records import RunFacts, RunModel
+
+__all__ = ["choose_model", "current_run", "measured_value", "models_of"]
+
+
+def current_run(backend: Backend, named: str | None = None) -> RunFacts:
+    """Return the run that is meant.
+
+    In this order: the one named, the active run of this thread, the last run that finished here.
+
+    Raises:
+        NoCurrentRunError: None is named, and none is active or has finished.
+        RunNotFoundError: The run does not exist, or it was deleted.
+    """
+    if named is not None:
+        return runs.get_run(backend, named)
+    run_id, active = runs.current_run_id()
+    if run_id is None:
+        hint = "Train in `with mlflow.start_run():`, use %%hokusai_register, or name a run with --run."
+        what = "There is no current run: none is active and none has finished here."
+        raise NoCurrentRunError(what, hint)
+    run = runs.get_run(backend, run_id)
+    if not active and run.status != "FINISHED":
+        what = f"The last run, {run.name}, is {run.status}."
+        raise NoCurrentRunError(what, f"Run it again, or name it to register it all the same: --run {run.run_id}")
+    return run
+
+
+def models_of(backend: Backend, run: RunFacts) -> list[RunModel]:
+    """Return the run's models, newest first."""
+    return runs.models_of_run(backend, run)
+
+
+def choose_model(backend: Backend, run: RunFacts, named: str | None = None) -> RunModel:
+    """Return the run's only model, or the one named by its name, id or URI.
+
+    Of several models logged under one name, as in a re-run cell, the newest is meant.
+
+    Raises:
+        NoModelError: The run holds no model, or none of that name.
+        AmbiguousModelError: It holds several and none is named; the hint lists them.
+    """
+    models = models_of(backend, run)
+    if not models:
+        what = f"Run {run.name} ({run.run_id}) holds no model."
+        raise NoModelError(what, "Log one with mlflow.<flavor>.log_model, or name a fitted estimator: --model VAR")
+    wanted = [m for m in models if named in (m.name, m.model_id, m.uri)] if named else models
+    by_name = {m.name: m for m in reversed(wanted)}
+    if len(by_name) == 1:
+        return wanted[0]
+    listed = ", ".join(f"{m.name} ({m.uri})" for m in by_name.values())
+    if not wanted:
+        what = f"Run {run.name} ({run.run_id}) holds no model {named!r}."
+        raise NoModelError(what, f"It holds: {listed or ', '.join(m.name for m in models)}.")
+    what = f"Run {run.name} ({run.run_id}) holds {len(by_name)} models."
+    raise AmbiguousModelError(what, f"Choose one with --model: {listed}", [m.uri for m in by_name.values()])
+
+
+def measured_value(run: RunFacts, metric: str) -> str | None:
+    """Return the run's value of a metric as decimal text, or None if it has none.
+
+    The name is looked up as written, then under the metric's other names; a metric such as
+    ``val_accuracy`` is never taken for ``accuracy``.
+    """
+    known = find_metric(metric)
+    names = (metric, *((known.name, *known.aliases) if known else ()))
+    found = next((run.metrics[n] for n in names if n in run.metrics), None)
+    return None if found is None else format_decimal(found)

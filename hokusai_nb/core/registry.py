@@ -1,0 +1,313 @@
+"""The token-aware model registry: one façade over everything a user can ask of it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from hokusai_nb.backends.mlflow import runs, versions
+from hokusai_nb.backends.mlflow.client import Backend
+from hokusai_nb.core import bulk, registration
+from hokusai_nb.core.lineage import build_lineage, compare_versions
+from hokusai_nb.core.twins import twin
+from hokusai_nb.errors import HokusaiWarning, ModelNotFoundError
+from hokusai_nb.schema.problems import Problem, errors_in, raise_for
+from hokusai_nb.schema.records import BulkResult, Comparison, Lineage, LineageEntry, ModelList, RegisteredModel
+from hokusai_nb.schema.tags import REQUIRED_TAGS, check_extra_tags, check_tags, stored_texts
+from hokusai_nb.schema.verbs import Register
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["ModelRegistry", "register_tokenized_model"]
+
+
+class ModelRegistry:
+    """Registered models and the tokens they are rewarded with.
+
+    Cheap to make; nothing is contacted before the first call. Safe to share between threads.
+    Every method that talks to the registry has an ``async`` twin with the prefix ``a``.
+
+    All of them raise `ConnectionFailedError` within five seconds if the server is down, and
+    `RegistryError` if it refuses for a reason that has no error of its own.
+
+    Args:
+        tracking_uri: MLflow store; what MLflow is set to if left out.
+    """
+
+    def __init__(self, tracking_uri: str | None = None) -> None:
+        self.backend = Backend.at(tracking_uri)
+
+    def __repr__(self) -> str:
+        return f"ModelRegistry({self.backend.safe_uri!r})"
+
+    # Writing
+
+    def register(
+        self,
+        verb: Register,
+        *,
+        estimator: object = None,
+        input_example: object = None,
+        provenance: Mapping[str, str] | None = None,
+        identity: str | None = None,
+    ) -> RegisteredModel:
+        """Do what a magic line, a form or a command asks for.
+
+        Args:
+            verb: The registration; without a model it is the current run's only one.
+            estimator: Fitted estimator to log to the run before it is registered.
+            input_example: Input rows from which the estimator's signature is made.
+            provenance: Tags that say where the registration was made.
+            identity: What the registration is recognised by when it is repeated, besides its tags;
+                the run's model if left out.
+
+        Raises:
+            ValidationError: The benchmark value is missing, no number, or out of range.
+            NoCurrentRunError, RunNotFoundError: There is no run to register from.
+            NoModelError, AmbiguousModelError, ModelNotFoundError: Nor a model, or too many.
+            ReadOnlyError: The store refuses to be written.
+        """
+        return registration.register(
+            self.backend,
+            verb,
+            estimator=estimator,
+            input_example=input_example,
+            provenance=provenance,
+            identity=identity,
+        )
+
+    def register_tokenized_model(
+        self,
+        model_uri: str,
+        name: str,
+        token_id: str,
+        benchmark_metric: str,
+        benchmark_value: object,
+        tags: Mapping[str, object] | None = None,
+        *,
+        force_new: bool = False,
+    ) -> RegisteredModel:
+        """Register a model under a token and return the version.
+
+        The same model registered again with the same tags is the same version.
+
+        Args:
+            model_uri: ``runs:/RUN/PATH``, ``models:/m-…``, a registered version or a folder.
+            name: Registered model name; created if there is none.
+            token_id: Such as ``MSG-AI``; lower case is folded.
+            benchmark_metric: Such as ``accuracy``.
+            benchmark_value: Performance that this version reached, in the metric's own unit; text
+                is kept as it is.
+            tags: Further tags; the required ones cannot be set here.
+            force_new: Make a new version even if this registration was made before.
+
+        Raises:
+            ValidationError: Some argument is wrong; nothing was written.
+            RunNotFoundError, NoModelError, ModelNotFoundError: The URI leads nowhere.
+        """
+        verb = Register.parse(
+            {
+                "model": model_uri,
+                "name": name,
+                "token": token_id,
+                "metric": benchmark_metric,
+                "value": benchmark_value,
+                "tags": tags or {},
+                "force_new": force_new,
+            }
+        )
+        return _warn(self.register(verb))
+
+    def register_run_model(
+        self,
+        run_id: str,
+        name: str,
+        token_id: str,
+        benchmark_metric: str,
+        benchmark_value: object = None,
+        tags: Mapping[str, object] | None = None,
+        *,
+        model: str | None = None,
+        force_new: bool = False,
+    ) -> RegisteredModel:
+        """Register the model that a run holds; the value is the run's own metric if left out.
+
+        Args:
+            run_id: The run.
+            name: Registered model name.
+            token_id: Such as ``MSG-AI``.
+            benchmark_metric: Such as ``accuracy``.
+            benchmark_value: In the metric's own unit.
+            tags: Further tags.
+            model: Name of the logged model, where the run holds several.
+            force_new: Make a new version even if this registration was made before.
+
+        Raises:
+            ValidationError: Some argument is wrong, or the run has no such metric.
+            RunNotFoundError, NoModelError, AmbiguousModelError: There is nothing to register.
+        """
+        verb = Register.parse(
+            {
+                "run": run_id,
+                "model": model,
+                "name": name,
+                "token": token_id,
+                "metric": benchmark_metric,
+                "value": benchmark_value,
+                "tags": tags or {},
+                "force_new": force_new,
+            }
+        )
+        return _warn(self.register(verb))
+
+    def register_many(
+        self, records: Iterable[object], max_workers: int = 4, *, progress: bool = True
+    ) -> list[BulkResult]:
+        """Register many models at once.
+
+        Args:
+            records: Mappings of the arguments of `register_tokenized_model`, or of ``uri``,
+                ``name``, ``token_id``, ``metric`` and ``value``.
+            max_workers: Registrations under way at one time.
+            progress: Show a progress bar.
+
+        Returns:
+            One result for each record, in order; a bad record harms no other. Run the same call
+            again after an interruption and only the missing ones are registered.
+        """
+        return bulk.register_many(records, self.register, max_workers=max_workers, progress=progress)
+
+    def update_model_tags(self, name: str, version: int | str, tags: Mapping[str, object]) -> RegisteredModel:
+        """Set tags of a version; the whole set of tags must stay valid.
+
+        Raises:
+            ValidationError: The version's tags would no longer be valid; none is changed.
+            ModelNotFoundError: No such model or version.
+        """
+        current = versions.get(self.backend, name, str(version))
+        extra = {key: value for key, value in tags.items() if key not in REQUIRED_TAGS}
+        raise_for([*check_tags({**current.tags, **tags}), *check_extra_tags(dict(extra))])
+        return versions.set_tags(self.backend, name, str(version), stored_texts(tags))
+
+    def delete_model_version(self, name: str, version: int | str) -> None:
+        """Delete one version; its number is not given out again.
+
+        Raises:
+            ModelNotFoundError: No such model or version.
+        """
+        versions.delete(self.backend, name, str(version))
+
+    # Reading
+
+    def get_tokenized_model(self, name: str, version: int | str | None = None) -> RegisteredModel:
+        """Return a version that carries a token; None means the latest.
+
+        Raises:
+            ModelNotFoundError: No such model or version, or it carries no token.
+        """
+        model = (
+            self.get_latest_model_version(name) if version is None else versions.get(self.backend, name, str(version))
+        )
+        if model.token_id is None:
+            what = f"Version {model.version} of {name!r} carries no Hokusai token."
+            raise ModelNotFoundError(what, "Register it under one, or name a version that has one.")
+        return model
+
+    def get_latest_model_version(self, name: str) -> RegisteredModel:
+        """Return the newest version of a model, whoever made it.
+
+        Raises:
+            ModelNotFoundError: No such model, or it has no version.
+        """
+        if newest := versions.latest(self.backend, name):
+            return newest
+        what = f"Model {name!r} does not exist in {self.backend.safe_uri}, or has no version."
+        raise ModelNotFoundError(what, "List what there is with %hokusai_models or ModelRegistry().list_models().")
+
+    def list_models(self, prefix: str | None = None) -> ModelList:
+        """Return all versions that carry a token, by name and version.
+
+        Args:
+            prefix: Only names that begin with this.
+        """
+        title = f"Models that begin with {prefix}" if prefix else "Models"
+        return ModelList(entries=tuple(versions.list_all(self.backend, prefix)), title=title)
+
+    def list_models_by_token(self, token_id: str) -> ModelList:
+        """Return all versions of a token, by name and version, in whatever case it was stored."""
+        return ModelList(entries=tuple(versions.by_token(self.backend, token_id)), title=f"Models of {token_id}")
+
+    def get_model_lineage(self, name: str) -> Lineage:
+        """Return all versions of a model in order, each with its parent, improvement and run.
+
+        Raises:
+            ModelNotFoundError: No such model, or it has no version.
+        """
+        found = versions.by_name(self.backend, name)
+        if not found:
+            self.get_latest_model_version(name)  # raises, in the words used everywhere
+        facts = runs.get_runs(self.backend, [v.run_id for v in found if v.run_id])
+        return build_lineage(name, found, facts)
+
+    def compare(self, name: str, first: int | str, second: int | str) -> Comparison:
+        """Return two versions side by side: tags, metrics, parameters and the improvement.
+
+        Raises:
+            ModelNotFoundError: No such model or version.
+        """
+        pair = [versions.get(self.backend, name, str(v)) for v in (first, second)]
+        facts = runs.get_runs(self.backend, [v.run_id for v in pair if v.run_id])
+        one, two = (LineageEntry(**dict(v), run=facts.get(v.run_id or "")) for v in pair)
+        return compare_versions(one, two)
+
+    # Checking
+
+    @staticmethod
+    def validate_hokusai_tags(tags: Mapping[Any, object]) -> bool:
+        """Return whether a version could carry these tags."""
+        return not errors_in(check_tags(tags))
+
+    @staticmethod
+    def explain_hokusai_tags(tags: Mapping[Any, object]) -> list[Problem]:
+        """Return what is wrong with the tags, each with its repair, warnings included."""
+        return check_tags(tags)
+
+    aregister = twin(register)
+    aregister_tokenized_model = twin(register_tokenized_model)
+    aregister_run_model = twin(register_run_model)
+    aregister_many = twin(register_many)
+    aupdate_model_tags = twin(update_model_tags)
+    adelete_model_version = twin(delete_model_version)
+    aget_tokenized_model = twin(get_tokenized_model)
+    aget_latest_model_version = twin(get_latest_model_version)
+    alist_models = twin(list_models)
+    alist_models_by_token = twin(list_models_by_token)
+    aget_model_lineage = twin(get_model_lineage)
+    acompare = twin(compare)
+
+
+def register_tokenized_model(
+    model_uri: str,
+    model_name: str,
+    token_id: str,
+    metric_name: str,
+    baseline_value: object,
+    tags: Mapping[str, object] | None = None,
+) -> RegisteredModel:
+    """Register a model under a token, where MLflow is set to write.
+
+    The same as `ModelRegistry.register_tokenized_model`, in one call.
+
+    Raises:
+        ValidationError: Some argument is wrong; nothing was written.
+        RunNotFoundError, NoModelError, ModelNotFoundError: The URI leads nowhere.
+    """
+    return ModelRegistry().register_tokenized_model(model_uri, model_name, token_id, metric_name, baseline_value, tags)
+
+
+def _warn(model: RegisteredModel) -> RegisteredModel:
+    """Tell a Python caller what a card would show below the version."""
+    for problem in model.warnings:
+        warnings.warn(f"{problem.what} {problem.hint}".strip(), HokusaiWarning, stacklevel=3)
+    return model

@@ -1,0 +1,188 @@
+"""Real stores for every test: a migrated SQLite file is copied, a server is started once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["GIT_PYTHON_REFRESH"] = "quiet"
+for name in [n for n in os.environ if n.startswith("HOKUSAI_")]:
+    del os.environ[name]
+
+MLMODEL = """artifact_path: {name}
+flavors:
+  python_function:
+    loader_module: hokusai_test_model
+    python_version: 3.11.0
+mlflow_version: 3.17.2
+model_uuid: 0123456789abcdef0123456789abcdef
+signature:
+  inputs: '[{{"type": "double", "name": "a", "required": true}}, {{"type": "double", "name": "b", "required": true}}]'
+  outputs: '[{{"type": "double", "required": true}}]'
+"""
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory):
+    """An empty MLflow database with all its tables, to copy: making one takes seconds."""
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
+
+    folder = tmp_path_factory.mktemp("migrated")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    tracking = Tracking(uri, str(folder))
+    Registry(uri).engine.dispose()
+    tracking.engine.dispose()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def store(tmp_path, migrated_database, monkeypatch):
+    """URI of a fresh SQLite store that MLflow is set to; artifacts lie beside it."""
+    import mlflow
+    from mlflow.tracking import fluent
+
+    shutil.copy(migrated_database, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    fluent._last_active_run_id.set(None)
+    fluent._active_experiment_id = None
+    experiment = mlflow.MlflowClient().create_experiment("tests", artifact_location=(tmp_path / "artifacts").as_uri())
+    mlflow.set_experiment(experiment_id=experiment)
+    yield uri
+    while mlflow.active_run():
+        mlflow.end_run()
+    fluent._last_active_run_id.set(None)
+    fluent._active_experiment_id = None
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture
+def registry(store):
+    from hokusai_nb.core.registry import ModelRegistry
+
+    return ModelRegistry(store)
+
+
+@dataclass(frozen=True)
+class Trained:
+    run_id: str
+    model_id: str
+    model_uri: str
+    runs_uri: str
+
+
+def train(uri, *, params=None, datasets=(), name="model", run=None, **metrics):
+    """Make a finished run that holds a small logged model, without fitting or pickling anything."""
+    import mlflow
+    from mlflow.entities import LoggedModelStatus, Metric, Param
+
+    client = mlflow.MlflowClient(uri)
+    if run is None:
+        experiment = client.get_experiment_by_name("tests")
+        experiment_id = experiment.experiment_id if experiment else client.create_experiment("tests")
+        run = client.create_run(experiment_id)
+    now = int(time.time() * 1000)
+    client.log_batch(
+        run.info.run_id,
+        metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
+        params=[Param(key, str(value)) for key, value in (params or {}).items()],
+    )
+    if datasets:
+        client.log_inputs(run.info.run_id, list(datasets))
+    model = client.create_logged_model(run.info.experiment_id, name=name, source_run_id=run.info.run_id)
+    if model.artifact_location.startswith(("file:", "/")):
+        folder = Path(model.artifact_location.removeprefix("file://"))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "MLmodel").write_text(MLMODEL.format(name=name))
+    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    client.set_terminated(run.info.run_id)
+    uris = f"models:/{model.model_id}", f"runs:/{run.info.run_id}/{name}"
+    return Trained(run.info.run_id, model.model_id, *uris)
+
+
+@pytest.fixture
+def trained(store):
+    """Make runs with models in the test's store: ``trained(accuracy=0.9, params={…})``."""
+
+    def make(**given):
+        return train(store, **given)
+
+    return make
+
+
+def free_port():
+    with closing(socket.socket()) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@contextmanager
+def mlflow_server(folder, database, port=None):
+    """A real MLflow server on loopback; yields its address and its process."""
+    port = port or free_port()
+    shutil.copy(database, folder / "server.db") if not (folder / "server.db").exists() else None
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{folder / 'server.db'}",
+        "--artifacts-destination",
+        str(folder / "files"),
+    ]
+    env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_TRACKING_URI": ""}
+    with (folder / "server.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_healthy(address, process, folder / "server.log")
+        yield address, process
+    finally:
+        stop(process)
+
+
+def _wait_until_healthy(address, process, log):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            pytest.fail(f"mlflow server ended: {log.read_text()[-2000:]}")
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"mlflow server did not start: {log.read_text()[-2000:]}")
+
+
+def stop(process):
+    """End a server and its workers."""
+    import signal
+
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, migrated_database):
+    """Address of a real MLflow server that this worker's tests share."""
+    with mlflow_server(tmp_path_factory.mktemp("server"), migrated_database) as (address, _):
+        yield address
+
+
+@pytest.fixture
+def sqlite_or_server(request, store):
+    """The same test on SQLite and on a server: parametrise indirectly with either word."""
+    return store if request.param == "sqlite" else request.getfixturevalue("server")
