@@ -110,6 +110,7 @@ def shortened(value: object, most: int = MAX_CELL) -> str:
 def signed(value: Decimal | None) -> str:
     """Return a difference with its sign, or a dash where there is none; one of many digits is rounded.
 
+    >>> from decimal import Decimal
     >>> signed(Decimal("0.02")), signed(Decimal("-0.010")), signed(Decimal(0)), signed(None)
     ('+0.02', '-0.01', '0', '–')
     """

@@ -279,7 +279,7 @@ def check_metric(name: object, *, declared: bool = False) -> list[Problem]:
 def check_benchmark(metric: object, value: object, *, field: str = "value") -> list[Problem]:
     """Return what is wrong with a value of a metric: no number, or out of the metric's range."""
     if problems := check_decimal(value, field=field):
-        return problems
+        return [_within_range(metric, problem) for problem in problems]
     name = plain(metric) if isinstance(metric, str) else ""
     known, number = find_metric(name), Decimal(format_decimal(value))
     if known is None or known.contains(number):
@@ -287,6 +287,15 @@ def check_benchmark(metric: object, value: object, *, field: str = "value") -> l
     repair, hint = _slip(known, number)
     what = f"{name} must be {known.range_in_words}: {quoted(format_decimal(value))}"
     return [Problem(field=field, what=what, hint=hint, repair=repair)]
+
+
+def _within_range(metric: object, problem: Problem) -> Problem:
+    """Return a finding about a number's form with a repair that also lies in the metric's range."""
+    further = [] if problem.repair is None else check_benchmark(metric, problem.repair)
+    if not further:
+        return problem
+    repair = further[0].repair
+    return problem.model_copy(update={"repair": repair, "hint": guess_or(repair, further[0].hint)})
 
 
 def _slip(metric: Metric, number: Decimal) -> tuple[str | None, str]:

@@ -38,7 +38,7 @@ def _nearest(name: str) -> str | None:
     """Return the name itself if it can be stored, else the one most like it, if any."""
     name = name.encode(errors="ignore").decode().translate(_FORBIDDEN)
     if name.startswith(".."):
-        name = name.lstrip(".")
+        name = name.lstrip(".-")
     return None if name == "." or not name.strip() else name
 
 

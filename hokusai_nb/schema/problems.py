@@ -64,7 +64,7 @@ def quoted(value: object) -> str:
     """Return text in quotes and anything else as Python writes it, shortened to a readable line.
 
     >>> quoted("a" * 200)[-6:], quoted(None), quoted(float("nan"))
-    ("aaa…'", 'None', 'nan')
+    ("aaaa…'", 'None', 'nan')
     """
     if isinstance(value, str):
         text = plain(value)

@@ -11,9 +11,10 @@ import pydantic
 
 from hokusai_nb.errors import HokusaiError
 from hokusai_nb.schema.display import Shown, grid, short_address, shortened, signed, tag_rows, when
-from hokusai_nb.schema.frozen import Frozen, FrozenDict
+from hokusai_nb.schema.frozen import Frozen
 from hokusai_nb.schema.metrics import find_metric
 from hokusai_nb.schema.problems import Problem
+from hokusai_nb.schema.runs import Dataset, RunFacts, RunModel
 from hokusai_nb.schema.tags import CONTRIBUTOR_TAGS, KEY_TAG, NOTEBOOK_PREFIX, REQUIRED_TAGS
 from hokusai_nb.schema.values import to_decimal
 
@@ -107,47 +108,6 @@ class RegisteredModel(Shown, frozen=True):
 
     def _text_(self) -> str:
         return self._grid()[1]
-
-
-class Dataset(pydantic.BaseModel, frozen=True):
-    """A data set that was logged as an input of a run."""
-
-    name: str
-    digest: str
-    context: str | None = None
-    """What it was used for, such as ``training``."""
-    rows: int | None = None
-    """Number of rows, where the run recorded it."""
-
-
-class RunFacts(pydantic.BaseModel, frozen=True, ser_json_inf_nan="strings"):
-    """What the registry needs to know of a run."""
-
-    run_id: str
-    name: str
-    experiment_id: str
-    status: str
-    """MLflow's word: RUNNING, FINISHED, FAILED, KILLED or SCHEDULED."""
-    artifact_uri: str = ""
-    metrics: Frozen[str, float] = FrozenDict()
-    params: Frozen[str, str] = FrozenDict()
-    datasets: tuple[Dataset, ...] = ()
-
-
-class RunModel(pydantic.BaseModel, frozen=True):
-    """A model that a run holds: an MLflow 3 logged model or an MLflow 2 run artifact."""
-
-    name: str
-    """Name given to ``log_model``, or the artifact path."""
-    uri: str
-    """``models:/m-…`` or ``runs:/RUN/PATH``; either can be loaded and registered."""
-    source: str
-    """What the registry stores as the version's source."""
-    location: str
-    """Where the files lie."""
-    run_id: str | None
-    model_id: str | None = None
-    tags: Mapping[str, str] = {}
 
 
 class LineageEntry(RegisteredModel, frozen=True):
@@ -343,17 +303,12 @@ class Comparison(Shown, frozen=True):
 
     def _grid(self) -> tuple[Markup, str]:
         head = ("", "Key", f"Version {self.first.version}", f"Version {self.second.version}")
+        title = f"{self.first.name}: version {self.first.version} and {self.second.version}"
         metric = find_metric(self.second.benchmark_metric or "")
-        notes = [
-            f"Improvement: {signed(self.improvement)}"
-            + (f" ({metric.name}, {metric.direction.in_words})" if metric else "")
-        ]
-        return grid(
-            f"{self.first.name}: version {self.first.version} and {self.second.version}",
-            self.differences(),
-            head,
-            notes,
-        )
+        direction = f" ({metric.name}, {metric.direction.in_words})" if metric else ""
+        notes = [f"Improvement: {signed(self.improvement)}{direction}"]
+        rows = self.differences()
+        return grid(title, rows, head, notes if rows else ["They do not differ.", *notes])
 
     def _html_(self) -> Markup:
         return self._grid()[0]

@@ -70,7 +70,7 @@ def _repair(text: str) -> str | None:
         return None
     number = body.replace(",", ".") if _COMMA.fullmatch(body) else body
     if not _is_valid(number):
-        number = str(ARITHMETIC.create_decimal(number))  # knows 1_000 too; NaN where it is no number
+        number = str(Decimal(number, ARITHMETIC))  # reads 1_000 too, and answers NaN where there is no number
     if body != text and _is_valid(number):
         number = format(ARITHMETIC.scaleb(Decimal(number), -2), "f")
     return number if _is_valid(number) else None
