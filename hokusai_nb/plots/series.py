@@ -1,0 +1,251 @@
+"""One metric over the versions of a model: the best so far, what each version gained, what is left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from decimal import Context, Decimal
+from typing import TYPE_CHECKING
+
+from hokusai_nb.plots.theme import fitted, thin
+from hokusai_nb.schema.metrics import Direction, Metric, find_metric, improvement, same_metric
+from hokusai_nb.schema.values import ARITHMETIC
+
+if TYPE_CHECKING:
+    from hokusai_nb.schema.records import Lineage, LineageEntry
+
+__all__ = ["DELTA_ONE", "Point", "Series", "counted", "nothing_to_draw", "shortest"]
+
+DELTA_ONE = Decimal("0.01")
+"""One percentage point of a metric that is a fraction."""
+LIMIT = 200
+BESTS = 150
+"""So many new bests are drawn at most, to leave room for the versions that were none."""
+PLAIN_EXPONENTS = range(-4, 9)
+SHORT = 10
+_SIX_DIGITS = Context(prec=6, traps=[])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Point:
+    """A version with a value, and where it left the best so far."""
+
+    entry: LineageEntry
+    value: Decimal
+    best: Decimal
+    """Best value up to and with this version; its own value where the metric has no direction."""
+    gain: Decimal
+    """How far it moved the best so far, positive where better; 0 where it did not."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """The versions that share the metric of the newest version with a value."""
+
+    model: str
+    """Name of the model, as it fits a title."""
+    metric_name: str
+    """As the newest version spells it, as it fits a title."""
+    metric: Metric | None
+    """None where no direction is declared: then nothing is better than anything."""
+    points: tuple[Point, ...]
+    other_metrics: int
+    """How many versions have a value of another metric."""
+    without_value: int
+    """How many versions have no numeric value."""
+
+    @classmethod
+    def of(cls, lineage: Lineage) -> Series | None:
+        """Return the series of a lineage; None where no version has a numeric value."""
+        valued = [(entry, value) for entry in lineage if (value := entry.value) is not None]
+        if not valued:
+            return None
+        name = valued[-1][0].benchmark_metric or ""
+        metric = find_metric(name)
+        same = [(e, v) for e, v in valued if same_metric(e.benchmark_metric or "", name)]
+        return cls(
+            model=fitted(lineage.name, 60),
+            metric_name=fitted(name, 40) or "benchmark value",
+            metric=metric,
+            points=_points(same, metric),
+            other_metrics=len(valued) - len(same),
+            without_value=len(lineage) - len(valued),
+        )
+
+    @property
+    def baseline(self) -> Point:
+        """The first version: what gains are measured from."""
+        return self.points[0]
+
+    @functools.cached_property
+    def best(self) -> Point:
+        """The version that first reached the best value."""
+        return next(p for p in reversed(self.points) if p.gain > 0 or p is self.baseline)
+
+    @property
+    def total_gain(self) -> Decimal:
+        """From the baseline to the best; 0 where there is no direction."""
+        if self.metric is None:
+            return Decimal(0)
+        return improvement(self.metric, baseline=self.baseline.value, candidate=self.best.value)
+
+    @property
+    def is_fraction(self) -> bool:
+        """Whether a percentage point means something: the metric lies between 0 and 1."""
+        return self.metric is not None and self.metric.lower == 0 and self.metric.upper == 1
+
+    def target(self, best: Decimal) -> Decimal | None:
+        """Return the value that is one DeltaOne better than ``best``; None where the metric has none.
+
+        It may lie beyond the metric's range: then a whole DeltaOne can no longer be gained.
+        """
+        if self.metric is None or not self.is_fraction:
+            return None
+        step = DELTA_ONE if self.metric.direction is Direction.MAX else -DELTA_ONE
+        return ARITHMETIC.add(best, step)
+
+    def band_end(self, best: Decimal) -> Decimal | None:
+        """Return how far the band of one DeltaOne reaches: `target`, or the end of the metric's range before it."""
+        target = self.target(best)
+        if target is None or self.metric is None or not self.metric.contains(best):
+            return target
+        return min(max(target, Decimal(0)), Decimal(1))
+
+    @property
+    def next_target(self) -> Decimal | None:
+        """The value of the next DeltaOne; None where the metric has none, or no room for it."""
+        target = self.target(self.best.value)
+        return target if target == self.band_end(self.best.value) else None
+
+    def scaled(self, value: Decimal) -> float:
+        """Return the value as it is drawn: in a power of ten, so that floats do not run over."""
+        return float(ARITHMETIC.scaleb(value, -self.exponent))
+
+    @functools.cached_property
+    def drawn(self) -> tuple[Point, ...]:
+        """What a picture can show: of many versions the ends, the extremes and every new best first."""
+        points = self.points
+        ends = {0, len(points) - 1, next(i for i, p in enumerate(points) if p is self.best)}
+        ends |= {f(range(len(points)), key=lambda i: points[i].value) for f in (min, max)}
+        bests = [i for i, p in enumerate(points) if p.gain > 0]
+        kept = [bests[i] for i in thin(len(bests), BESTS)]
+        return tuple(points[i] for i in thin(len(points), LIMIT, ends, kept))
+
+    @functools.cached_property
+    def exponent(self) -> int:
+        """Power of ten to draw in: 0 for ordinary values, else that of the largest, which may be the band's."""
+        largest = max(DELTA_ONE if self.is_fraction else Decimal(0), *(abs(p.value) for p in self.points))
+        size = largest.adjusted() if largest else 0
+        return 0 if size in PLAIN_EXPONENTS else size
+
+    @property
+    def axis_title(self) -> str:
+        """The metric, its direction and its unit."""
+        if self.metric is None:
+            unit, direction = "", "direction not declared"
+        else:
+            unit, direction = self.metric.range_in_words, self.metric.direction.in_words
+        unit = "fraction, 0 to 1" if self.is_fraction else unit
+        notes = [unit, f"× 1e{self.exponent:+d}" if self.exponent else ""]
+        shown = "; ".join(note for note in notes if note)
+        return f"{self.metric_name}, {direction}" + (f" ({shown})" if shown else "")
+
+    @property
+    def outcome(self) -> str:
+        """What became of the metric, in one sentence."""
+        first, last, best, n = self.baseline, self.points[-1], self.best, counted(len(self.points), "version")
+        start = f"{shortest(first.value)} (version {_number(first)})"
+        if first is last:
+            return f"One version: the baseline is {start}."
+        if self.metric is None:
+            return f"{n}, from {start} to {shortest(last.value)} (version {_number(last)})."
+        if best is first:
+            return f"{n}, none better than the baseline {start}."
+        end = f"{shortest(best.value)} (version {_number(best)})"
+        return f"{n}, from the baseline {start} to the best {end}: better by {shortest(self.total_gain)}."
+
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences on how to read the picture and on what it leaves out."""
+        remarks = []
+        if self.is_fraction:
+            target = self.next_target
+            remarks.append(f"Yellow: up to one DeltaOne ({DELTA_ONE}) better than the best so far.")
+            where = "beyond the metric's range" if target is None else f"at {shortest(target)}"
+            remarks[0] += f" The next DeltaOne is {where}."
+        elif self.metric:
+            remarks.append(f"No DeltaOne band: {self.metric_name} is not a fraction between 0 and 1.")
+        if (drawn := len(self.drawn)) < len(self.points):
+            remarks.append(f"{drawn:,} of {len(self.points):,} versions drawn, {self._kept}.")
+        return [*remarks, *self.omissions]
+
+    @property
+    def _kept(self) -> str:
+        bests, drawn = (sum(p.gain > 0 for p in points) for points in (self.points, self.drawn))
+        share = "every new best" if drawn == bests else f"{drawn:,} of {bests:,} new bests"
+        return f"among them the first, the last and {share}"
+
+    @property
+    def omissions(self) -> list[str]:
+        """Sentences on what the picture leaves out."""
+        sentences = []
+        reasons = [
+            f"{self.other_metrics:,} of another metric" if self.other_metrics else "",
+            f"{self.without_value:,} without a numeric value" if self.without_value else "",
+        ]
+        if left_out := self.other_metrics + self.without_value:
+            sentences.append(f"{counted(left_out, 'version')} left out: {' and '.join(r for r in reasons if r)}.")
+        if self.metric is None:
+            sentences.append(
+                f"No direction is declared for {self.metric_name}, so no version is best: see register_metric."
+            )
+        return sentences
+
+    @property
+    def no_gain(self) -> str:
+        """The sentence that stands where there is no gain to share."""
+        return " ".join([f"{self.model} has no gain to share yet.", self.outcome, *self.omissions])
+
+
+def _points(valued: list[tuple[LineageEntry, Decimal]], metric: Metric | None) -> tuple[Point, ...]:
+    points: list[Point] = []
+    for entry, value in valued:
+        gain = improvement(metric, baseline=points[-1].best, candidate=value) if metric and points else Decimal(0)
+        best = value if gain > 0 or metric is None or not points else points[-1].best
+        points.append(Point(entry, value, best, max(gain, Decimal(0))))
+    return tuple(points)
+
+
+def _number(point: Point) -> str:
+    return fitted(point.entry.version, 20)
+
+
+def nothing_to_draw(lineage: Lineage) -> str:
+    """Return the sentence that stands where a picture of values cannot."""
+    name = fitted(lineage.name, 60)
+    if not lineage.entries:
+        return f"{name} has no versions yet, so there is nothing to draw."
+    who = "The only version" if len(lineage) == 1 else f"None of the {len(lineage):,} versions"
+    has = "has no" if len(lineage) == 1 else "has a"
+    return f"{who} of {name} {has} numeric benchmark value, so there is nothing to draw."
+
+
+def counted(n: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "version"), counted(1000, "version"), counted(2, "branch", "branches")
+    ('1 version', '1,000 versions', '2 branches')
+    """
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def shortest(value: Decimal) -> str:
+    """Return a value as a label shows it: exact where it is short, else its first six digits.
+
+    >>> shortest(Decimal("0.850")), shortest(Decimal("0.123456789")), shortest(Decimal("1E+300"))
+    ('0.85', '0.123457', '1e+300')
+    """
+    plain = format(value.normalize(ARITHMETIC), "f") if abs(value.adjusted()) < SHORT else ""
+    if plain and len(plain) <= SHORT:
+        return plain
+    return format(_SIX_DIGITS.create_decimal(value).normalize(), ".6g")
