@@ -1,0 +1,204 @@
+"""Gates on what no linter reads: the lock, the documents, the notebooks."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from hokusai_nb.config import Settings
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCK = (ROOT / "requirements.lock").read_text()
+README = (ROOT / "README.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# Imported only to log a model of theirs, so they are there already.
+FLAVOURS = {"lightgbm", "sklearn", "statsmodels", "xgboost"}
+PACKAGE = sorted((ROOT / "hokusai_nb").rglob("*.py"))
+
+
+def declared(*, with_tests: bool) -> dict[str, Requirement]:
+    """Return what pyproject.toml asks for, by canonical name."""
+    project = PYPROJECT["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    lines += PYPROJECT["dependency-groups"]["test"] if with_tests else []
+    found = {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
+    del found[canonicalize_name(project["name"])]
+    return found
+
+
+def locked() -> dict[str, set[str]]:
+    """Return the versions that the lock has of each package; some differ by Python version."""
+    versions: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([\w.\-]+)(?:\[[\w,]+\])?==([^\s;]+)", LOCK, re.MULTILINE):
+        versions.setdefault(canonicalize_name(name), set()).add(version)
+    return versions
+
+
+def table_column(text: str, heading: str) -> list[str]:
+    """Return the code words in the first column of the first table below a heading."""
+    table = re.search(r"^\|.*?(?=\n\n|\Z)", text.split(heading, 1)[1], re.MULTILINE | re.DOTALL)
+    assert table, heading
+    return [word for row in table[0].splitlines()[2:] for word in re.findall(r"`([^`]+)`", row.split("|")[1])]
+
+
+# The lock
+
+
+def test_the_lock_holds_packages_and_hashes_and_no_address():
+    assert "mlflow==3.17.2 " in LOCK
+    for line in LOCK.splitlines():
+        pinned = re.fullmatch(r"[a-z0-9][a-z0-9.\-]*(\[[a-z,]+\])?==\S+( ; [\w .<>=!'()]+)? \\", line)
+        assert pinned or re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line), line
+
+
+def test_the_lock_has_every_dependency_at_a_version_that_is_asked_for():
+    versions = locked()
+    for name, requirement in declared(with_tests=True).items():
+        assert name in versions, name
+        assert all(requirement.specifier.contains(version) for version in versions[name]), name
+    assert all(canonicalize_name(Requirement(line).name) in versions for line in PYPROJECT["build-system"]["requires"])
+
+
+# Dependencies
+
+
+def test_contributing_names_every_dependency_and_no_other():
+    section = CONTRIBUTING.split("## Dependencies", 1)[1].split("\n## ", 1)[0]
+    rows = [row.rsplit("|", 2)[0] for row in section.splitlines() if row.startswith("| `")]
+    named = {word for row in rows for word in re.findall(r"`([\w.\-]+)`", row)}
+    assert named - set(PYPROJECT["project"]["optional-dependencies"]) == set(declared(with_tests=True))
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Return the top-level modules that a file imports when it runs, lazily or not."""
+    found = set()
+    nodes: list[ast.AST] = [ast.parse(path.read_text())]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            nodes += ast.iter_child_nodes(node)
+    return found - set(sys.stdlib_module_names) - {"hokusai_nb"} - FLAVOURS
+
+
+def test_the_package_imports_nothing_that_it_does_not_declare():
+    distributions = importlib.metadata.packages_distributions()
+    names = set(declared(with_tests=False))
+    undeclared = []
+    for path in PACKAGE:
+        for module in imported_modules(path):
+            providers = {canonicalize_name(name) for name in distributions.get(module, [module])}
+            providers |= {"pydantic"} & {module.removesuffix("_core")}  # its core is pinned by it
+            undeclared += [] if providers & names else [f"{path.name}: {module}"]
+    assert undeclared == []
+
+
+# Documents
+
+
+def test_the_readme_lists_every_magic_and_no_other():
+    code = (
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance()\n"
+        "shell.extension_manager.load_extension('hokusai_nb')\n"
+        "for kind, names in shell.magics_manager.magics.items():\n"
+        "    print(*({'line': '%', 'cell': '%%'}[kind] + name for name in names if name.startswith('hokusai')))\n"
+    )
+    shell = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert sorted(table_column(README, "### Magics")) == sorted(shell.stdout.split())
+
+
+def test_the_readme_lists_every_environment_variable_with_its_default():
+    assert table_column(README, "### Environment variables") == [
+        f"HOKUSAI_{name.upper()}" for name in Settings.model_fields
+    ]
+    for name, field in Settings.model_fields.items():
+        row = re.search(rf"^\| `HOKUSAI_{name.upper()}` \| (.+?) \|", README, re.MULTILINE)
+        default = {None: "none", True: "`true`"}.get(
+            field.default, f"`{field.default:g}`" if isinstance(field.default, float) else f"`{field.default}`"
+        )
+        assert row, name
+        assert row[1] == default, name
+
+
+def test_every_relative_link_in_a_document_leads_somewhere():
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("notebooks/*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_make_target_is_described_in_contributing():
+    targets = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(table_column(CONTRIBUTING, "## Set up and check")) == {f"make {name}" for name in targets - {"help"}}
+
+
+def test_commit_hooks_are_local_and_need_no_network():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repo["repo"] for repo in hooks["repos"]] == ["local"]
+    assert {hook["language"] for repo in hooks["repos"] for hook in repo["hooks"]} == {"system"}
+
+
+def test_no_tracked_file_holds_a_path_of_a_machine():
+    line = ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard"]
+    files = subprocess.run(line, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert "pyproject.toml" in files
+    machine = re.compile(rf"{re.escape(str(ROOT))}|(?<![\w.$}}/])/(?:root|tmp|work)/\w")
+    for name in files:
+        path = ROOT / name
+        if path.is_file() and path.suffix not in (".png", ".lock"):
+            assert not machine.search(path.read_text(encoding="utf-8")), name
+
+
+def test_no_module_is_longer_than_one_can_hold_in_the_head():
+    assert [path.name for path in PACKAGE if len(path.read_text().splitlines()) > 400] == []
+
+
+# Notebooks
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_committed_as_it_ran_from_top_to_bottom(path):
+    code = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    assert any(cell["outputs"] for cell in code)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_shows_errors_only_where_it_means_to(path):
+    code = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    for cell in code:
+        failed = any(output["output_type"] == "error" for output in cell["outputs"])
+        assert failed == ("raises-exception" in cell["metadata"].get("tags", [])), "".join(cell["source"])
+        warned = any(output.get("name") == "stderr" for output in cell["outputs"])
+        assert not warned, "".join(cell["source"])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_can_be_read_where_nothing_runs(path):
+    for cell in json.loads(path.read_text())["cells"]:
+        for data in (output["data"] for output in cell.get("outputs", []) if "data" in output):
+            assert "text/plain" in data
+            assert "application/vnd.jupyter.widget-view+json" not in data or "text/html" in data
+            if "application/vnd.vegalite.v5+json" in data:
+                assert "image/png" in data
+
+
+def test_the_index_lists_every_notebook_in_order():
+    index = (ROOT / "notebooks" / "index.md").read_text()
+    assert re.findall(r"\(([\w.]+\.ipynb)\)", index) == [path.name for path in NOTEBOOKS]
