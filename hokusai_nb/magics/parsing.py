@@ -1,0 +1,297 @@
+"""From a line to a verb: the options, the help and the checks are read from the verb's fields."""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+
+from hokusai_nb.errors import ValidationError
+from hokusai_nb.magics.references import refuse
+from hokusai_nb.magics.words import split
+from hokusai_nb.schema.problems import quoted
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from hokusai_nb.magics.words import Word
+    from hokusai_nb.schema.problems import Problem
+    from hokusai_nb.schema.verbs import Option, Verb
+
+__all__ = ["Argument", "Request", "arguments", "help_text", "parse", "read"]
+
+V = TypeVar("V", bound="Verb")
+_YES = {"on", "true", "yes", "1"}
+_NO = {"off", "false", "no", "0"}
+_HELP = ("--help", "-h")
+_HELP_WIDTH = 96
+_COLUMN = 28
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A verb's field as it is typed.
+
+    Attributes:
+        field: Name of the field.
+        flag: Such as ``--token``; empty for a positional argument.
+        kind: ``value``; ``switch``, which takes no value; ``on|off``; or ``pairs``, which may be
+            given several times as KEY=VALUE.
+        required: Whether the verb cannot do without.
+        metavar: What stands for the value in the help.
+        suggest: Where completion finds candidates.
+        help: One sentence.
+    """
+
+    field: str
+    flag: str
+    kind: Literal["value", "switch", "on|off", "pairs"]
+    required: bool
+    metavar: str
+    suggest: str
+    help: str
+
+    @property
+    def typed(self) -> str:
+        """How messages name it."""
+        return self.flag or self.metavar
+
+    @property
+    def usage(self) -> str:
+        """How the help shows it."""
+        return " ".join(part for part in (self.flag, "" if self.kind == "switch" else self.metavar) if part)
+
+
+@cache
+def arguments(verb: type[Verb]) -> tuple[Argument, ...]:
+    """Return what a verb's line can carry, in the fields' order."""
+    return tuple(_argument(name, info, option) for name, info, option in verb.options())
+
+
+def _argument(name: str, info: FieldInfo, option: Option) -> Argument:
+    annotation = info.annotation
+    choices = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    kind: Literal["value", "switch", "on|off", "pairs"]
+    if annotation is bool:
+        kind = "switch"
+    elif bool in choices:
+        kind = "on|off"
+    elif any((typing.get_origin(c) or c) is Mapping for c in choices):
+        kind = "pairs"
+    else:
+        kind = "value"
+    return Argument(
+        field=name,
+        flag=option.flag,
+        kind=kind,
+        required=info.is_required(),
+        metavar=option.metavar or name.upper().replace("_", "-"),
+        suggest=option.suggest,
+        help=info.description or "",
+    )
+
+
+class Request:
+    """A line whose words were given to the verb's fields; no variable was read yet.
+
+    Attributes:
+        silent: Whether the line ends in ``;``, so that nothing is to be shown.
+        wants_help: Whether ``--help`` or ``-h`` is on the line.
+        is_bare: Whether there is nothing on the line.
+    """
+
+    def __init__(self, verb: type[Verb], magic: str, *, silent: bool = False, wants_help: bool = False) -> None:
+        self.silent = silent
+        self.wants_help = wants_help
+        self.is_bare = True
+        self._verb = verb
+        self._magic = magic
+        self._given: dict[str, list[Word | None]] = {}
+
+    def take(self, argument: Argument, word: Word | None) -> None:
+        """Note a word as an argument's value; None is a switch that was set."""
+        if argument.kind != "pairs" and argument.field in self._given:
+            self.refuse(f"{argument.typed} is given twice.", "Leave one of them out.")
+        self._given.setdefault(argument.field, []).append(word)
+        self.is_bare = False
+
+    def refuse(self, what: str, hint: str = "") -> NoReturn:
+        """Raise the error for this line, with the way to the help."""
+        refuse(what, f"{hint} See %{self._magic} --help.".strip())
+
+    def names(self, field: str) -> bool:
+        """Whether the line gives a field a value."""
+        return field in self._given
+
+    def values(self, namespace: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the verb is made of, with the variables' values put in.
+
+        Raises:
+            UsageError: A variable does not exist, an expression fails, or a value has not the
+                form that its option needs.
+        """
+        wanted = {a.field: a for a in arguments(self._verb)}
+        return {f: self._value(wanted[f], words, namespace) for f, words in self._given.items()}
+
+    def _value(self, argument: Argument, words: list[Word | None], namespace: Mapping[str, Any]) -> Any:
+        texts = [word.text(namespace) for word in words if word is not None]
+        match argument.kind:
+            case "switch":
+                return True
+            case "pairs":
+                return self._pairs(argument, texts)
+            case "on|off":
+                return self._switch(argument, texts[0])
+            case _:
+                return texts[0]
+
+    def _pairs(self, argument: Argument, texts: list[str]) -> dict[str, str]:
+        pairs: dict[str, str] = {}
+        for text in texts:
+            key, equals, value = text.partition("=")
+            if not equals or not key:
+                self.refuse(f"{argument.flag} needs {argument.metavar}: {quoted(text)}.")
+            if key in pairs:
+                self.refuse(f"{argument.flag} {quoted(key)} is given twice.", "Leave one of them out.")
+            pairs[key] = value
+        return pairs
+
+    def _switch(self, argument: Argument, text: str) -> bool:
+        if text.lower() not in _YES | _NO:
+            self.refuse(f"{argument.flag} is either on or off: {quoted(text)}.")
+        return text.lower() in _YES
+
+    def check(self) -> None:
+        """Raise what is wrong already, whatever the values of variables will be.
+
+        Raises:
+            ValidationError: A field is wrong, or missing, that no variable is to fill.
+        """
+        fixed = {f: w for f, w in self._given.items() if not any(word and word.has_references for word in w)}
+        wanted = {a.field: a for a in arguments(self._verb)}
+        values = {f: self._value(wanted[f], words, {}) for f, words in fixed.items()}
+        late = set(self._given) - set(fixed)
+        problems = [p for p in self._verb.check(values) if p.severity == "error" and p.field not in late]
+        if problems:
+            raise self._as_typed(problems)
+
+    def make(self, namespace: Mapping[str, Any]) -> Verb:
+        """Return the verb.
+
+        Raises:
+            ValidationError: What `values` raises, or a field is wrong.
+        """
+        try:
+            return self._verb.parse(self.values(namespace))
+        except ValidationError as error:
+            raise self._as_typed(error.problems, type(error)) from None
+
+    def _as_typed(self, problems: Any, kind: type[ValidationError] = ValidationError) -> ValidationError:
+        """Return the error with fields named as they are typed."""
+        named = {a.field: a.typed for a in arguments(self._verb)}
+        told: list[Problem] = []
+        for problem in problems:
+            rest = problem.what.removeprefix(problem.field)
+            if problem.field in named and rest.startswith((" ", ":")) and rest != problem.what:
+                told.append(problem.model_copy(update={"what": f"{named[problem.field]}{rest}"}))
+            else:
+                told.append(problem)
+        return kind(told)
+
+
+def read(verb: type[Verb], text: str, magic: str) -> Request:
+    """Give the words of a line to the verb's fields.
+
+    Args:
+        verb: What the magic does.
+        text: The line after the magic's name.
+        magic: Name of the magic, for messages.
+
+    Raises:
+        UsageError: An option is unknown, lacks its value or is given twice; there are too many
+            words; a quote is not closed.
+    """
+    line = split(text)
+    if any(word.shown in _HELP and not word.has_references for word in line.words):
+        return Request(verb, magic, wants_help=True)
+    request = Request(verb, magic, silent=line.silent)
+    flags = {a.flag: a for a in arguments(verb) if a.flag}
+    places = [a for a in arguments(verb) if not a.flag]
+    words = iter(line.words)
+    only_values = False
+    for word in words:
+        if word.shown == "--" and not word.has_references and not only_values:
+            only_values = True
+        elif word.lead.startswith("-") and not only_values:
+            _take_option(request, flags, word, words)
+        elif places:
+            request.take(places.pop(0), word)
+        else:
+            hint = "Put text with spaces in quotes."
+            request.refuse(f"There is no place for the argument {quoted(word.shown)}.", hint)
+    return request
+
+
+def _take_option(request: Request, flags: Mapping[str, Argument], word: Word, words: typing.Iterator[Word]) -> None:
+    flag, equals, _ = word.lead.partition("=")
+    if flag not in flags or (word.has_references and not equals):
+        guess = difflib.get_close_matches(word.shown.partition("=")[0], flags, n=1)
+        listed = f"There are: {', '.join(flags)}." if flags else "It has no options."
+        hint = f"Did you mean {guess[0]}?" if guess else listed
+        request.refuse(f"There is no option {quoted(word.shown.partition('=')[0])[1:-1]}.", hint)
+    argument = flags[flag]
+    if argument.kind == "switch":
+        if equals:
+            request.refuse(f"{flag} takes no value: {quoted(word.shown)}.")
+        request.take(argument, None)
+        return
+    if equals:
+        request.take(argument, word.after(f"{flag}="))
+        return
+    value = next(words, None)
+    if value is None or value.lead.startswith("--"):
+        hint = f"Write {flag}=… for a value that begins with --." if value else ""
+        request.refuse(f"{flag} needs a value: {argument.metavar}.", hint)
+    request.take(argument, value)
+
+
+def parse(verb: type[V], text: str, namespace: Mapping[str, Any], magic: str) -> V:
+    """Return the verb that a line asks for.
+
+    Raises:
+        ValidationError: The line cannot be understood, or a field is wrong.
+    """
+    made = read(verb, text, magic).make(namespace)
+    assert isinstance(made, verb)
+    return made
+
+
+def help_text(verb: type[Verb], magic: str, kinds: tuple[str, ...] = ("line",)) -> str:
+    """Return how a magic is called, what it does and what each argument means."""
+    every = arguments(verb)
+    needed = [a.usage for a in every if a.required]
+    optional = [f"[{a.usage}]" for a in every if not a.required and not a.flag]
+    more = ["[options]"] if any(a.flag and not a.required for a in every) else []
+    signs = {"line": "%", "cell": "%%"}
+    first = " ".join([f"{signs[kinds[0]]}{magic}", *needed, *optional, *more])
+    lines = [first, "", (verb.__doc__ or "").strip(), ""]
+    for a in every:
+        lines += _help_row(a.usage, f"{a.help} Required." if a.required and a.flag else a.help)
+    lines += _help_row("-h, --help", "Show this help.")
+    if "cell" in kinds and len(kinds) > 1:
+        lines += ["", f"%%{magic} … in the first line of a cell runs the cell inside a run first."]
+    lines += ["", "$name and {expression} stand for values; $$, {{ and }} for the characters themselves."]
+    return "\n".join(lines)
+
+
+def _help_row(usage: str, text: str) -> list[str]:
+    head = f"  {usage}"
+    if len(head) > _COLUMN - 2:
+        return [head, *_help_row("", text)]
+    wrapped = textwrap.wrap(text, _HELP_WIDTH - _COLUMN) or [""]
+    return [f"{head:<{_COLUMN}}{wrapped[0]}".rstrip(), *(" " * _COLUMN + line for line in wrapped[1:])]
