@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pydantic
 from pydantic import Field, SecretStr
@@ -14,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hokusai_nb.errors import HokusaiError
 
-__all__ = ["Settings", "configure", "settings"]
+__all__ = ["Settings", "configure", "session_notebook", "settings"]
 
 
 _PREFIX = "HOKUSAI_"
@@ -47,9 +48,24 @@ class Settings(BaseSettings):
 
     def key_for(self, uri: str) -> SecretStr | None:
         """Return the API key if, and only if, the URI is the Hokusai registry's own."""
-        home, target = urlsplit(self.proxy_uri), urlsplit(uri)
-        same = (home.scheme, home.netloc) == (target.scheme, target.netloc)
-        return self.api_key if same and f"{target.path}/".startswith(f"{home.path}/") else None
+        home, target = _place(self.proxy_uri), _place(uri)
+        if home is None or target is None or home[0] != target[0]:
+            return None
+        return self.api_key if f"{target[1]}/".startswith(f"{home[1]}/") else None
+
+
+def _place(uri: str) -> tuple[tuple[str, str, int | None], str] | None:
+    """Return the (scheme, host, port) and the path of an address; None if it is not a plain one.
+
+    Credentials in the address and dots in its path are how one host passes for another.
+    """
+    try:
+        parts = urlsplit(uri)
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    except ValueError:
+        return None
+    plain = "@" not in parts.netloc and "\\" not in uri and not {".", ".."} & set(unquote(parts.path).split("/"))
+    return ((parts.scheme, parts.hostname or "", port), parts.path.rstrip("/")) if plain else None
 
 
 _lock = threading.Lock()
@@ -67,10 +83,14 @@ def settings() -> Settings:
     Raises:
         HokusaiError: A variable holds a value that it cannot have.
     """
+    return _read(_changes)
+
+
+def _read(changes: dict[str, Any]) -> Settings:
     # Reading the environment is quick, validating it is not, and every call to a server asks.
     given = tuple((k, v) for k, v in os.environ.items() if k.upper().startswith(_PREFIX))
     try:
-        return _validated(given, tuple(_changes.items()))
+        return _validated(given, tuple(changes.items()))
     except pydantic.ValidationError as error:
         # The value itself is left out: it may be a secret.
         found = "; ".join(f"HOKUSAI_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
@@ -84,16 +104,19 @@ def configure(**changes: Any) -> Settings:
     Raises:
         HokusaiError: A value that the setting cannot have; nothing is changed then.
     """
+    global _changes  # noqa: PLW0603 - replaced as a whole, so that a reader never sees half of it
     with _lock:
-        before = dict(_changes)
-        for name, value in changes.items():
-            if value is None:
-                _changes.pop(name, None)
-            else:
-                _changes[name] = value
-        try:
-            return settings()
-        except HokusaiError:
-            _changes.clear()
-            _changes.update(before)
-            raise
+        wanted = {**_changes, **changes}
+        for name, value in wanted.items():
+            if not isinstance(value, Hashable):
+                what = f"A setting is not valid: HOKUSAI_{name.upper()}: {type(value).__name__} is no value."
+                raise HokusaiError(what, "Give text, a number or a truth value.")
+        wanted = {name: value for name, value in wanted.items() if value is not None}
+        found = _read(wanted)
+        _changes = wanted
+        return found
+
+
+def session_notebook() -> str | None:
+    """Return the path of the notebook that Jupyter says it started this kernel for, if it says so."""
+    return os.environ.get("JPY_SESSION_NAME")

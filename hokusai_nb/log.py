@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
+from typing import TextIO
 
-__all__ = ["logger", "redact"]
+__all__ = ["logger", "redact", "set_level"]
 
 logger = logging.getLogger("hokusai_nb")
-logger.addHandler(logging.NullHandler())
 
-_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][\w+.\-]*://)[^/\s@]*:[^/\s]*@")
+# The password of a database URI may hold slashes; the last at sign of the word ends it.
+_USERINFO = re.compile(
+    r"(?i)(?P<scheme>https?://)[^/?#\s]+@|(?P<other>(?<![\w+.\-])(?!https?:)[a-z][\w+.\-]*://)(?:[^/:\s]*:\S*|[^/\s]+)@"
+)
+_QUERY = re.compile(
+    r"(?i)(?P<key>[?&](?:password|passwd|pwd|passfile|sslpassword|secret|token|api_?key|access_key|odbc_connect)=)[^&#\s]+"
+)
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/\-]+=*")
 
 
@@ -20,13 +27,41 @@ def redact(text: str) -> str:
     >>> redact("postgresql://me:s3cret@db/x")
     'postgresql://***@db/x'
     """
-    return _BEARER.sub(r"\1 ***", _USERINFO.sub(r"\g<scheme>***@", text))
+    text = _USERINFO.sub(lambda match: f"{match['scheme'] or match['other']}***@", text)
+    return _BEARER.sub(r"\1 ***", _QUERY.sub(r"\g<key>***", text))
 
 
 class _Redacting(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = redact(record.getMessage()), None
+        if record.exc_info:
+            # A stack trace quotes URIs too; once it is text, no handler writes its own.
+            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
+            record.exc_info = None
         return True
 
 
+class _LastResort(logging.StreamHandler[TextIO]):
+    """Writes to what is ``sys.stderr`` at the time, as long as the application set up no logging."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # the base class keeps the one it was made with
+        return sys.stderr
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not logging.getLogger().handlers:
+            super().emit(record)
+
+
+def set_level(level: str) -> None:
+    """Say from which level on the package logs; without logging of the application, to stderr."""
+    logger.setLevel(level)
+
+
 logger.addFilter(_Redacting())
+logger.addHandler(_LastResort())
+logger.handlers[0].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+logger.setLevel(logging.WARNING)

@@ -66,7 +66,9 @@ def store(tmp_path, migrated_database, monkeypatch):
         mlflow.end_run()
     fluent._last_active_run_id.set(None)
     fluent._active_experiment_id = None
-    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
+    for variable in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_REGISTRY_URI"):
+        os.environ.pop(variable, None)
+    mlflow.set_registry_uri(None)
     mlflow.set_tracking_uri(None)
 
 
@@ -186,3 +188,27 @@ def server(tmp_path_factory, migrated_database):
 def sqlite_or_server(request, store):
     """The same test on SQLite and on a server: parametrise indirectly with either word."""
     return store if request.param == "sqlite" else request.getfixturevalue("server")
+
+
+both = pytest.mark.parametrize(
+    "sqlite_or_server", ["sqlite", pytest.param("server", marks=pytest.mark.slow)], indirect=True
+)
+"""Runs a test on SQLite and on a server; the test takes the fixture ``sqlite_or_server``."""
+
+
+@pytest.fixture
+def unique():
+    """Make names that no other test on the shared server uses: ``unique("model")``."""
+    import uuid
+
+    return lambda stem: f"{stem}-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def proxy(server):
+    """A `Proxy` before the shared server; its ``address`` is the tracking URI to use."""
+    from tests.servers import Proxy
+
+    made = Proxy(server)
+    yield made
+    made.close()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from hokusai_nb.errors import HokusaiError, ValidationError
+from hokusai_nb.errors import HokusaiError, RegistryError, ValidationError
+from hokusai_nb.log import logger
 from hokusai_nb.schema.problems import Problem, quoted
 from hokusai_nb.schema.records import BulkResult, RegisteredModel
 from hokusai_nb.schema.verbs import Register
@@ -57,7 +58,17 @@ def verb_from_record(record: object) -> Register:
     if unknown:
         what = f"A record has no key {quoted(unknown[0])}."
         raise ValidationError([Problem(field="record", what=what, hint=f"Use: {', '.join(_FIELDS)}.")])
-    values: dict[str, Any] = {_FIELDS[key]: value for key, value in record.items() if value is not None}
+    values: dict[str, Any] = {}
+    for key, value in record.items():
+        if value is not None and _FIELDS[key] in values:
+            what = f"A record names the {_FIELDS[key]} twice: {quoted(key)} says it again."
+            raise ValidationError([Problem(field=_FIELDS[key], what=what, hint="Leave one of the keys out.")])
+        if value is not None:
+            values[_FIELDS[key]] = value
+    if not values.get("model") and not values.get("run"):
+        # Several threads have no current run between them, and many records would mean the same one.
+        what = "A record names no model."
+        raise ValidationError([Problem(field="uri", what=what, hint="Give its uri, or the run_id of its run.")])
     return Register.parse(values)
 
 
@@ -66,15 +77,29 @@ def register_many(
 ) -> list[BulkResult]:
     """Register each record in a pool of threads and return one result for each, in their order.
 
-    A record that fails harms no other, and one that was registered before is found again, so
-    that after an interruption the same call registers only what is missing.
+    A record that fails harms no other, whatever it fails with, and one that was registered before
+    is found again, so that after an interruption the same call registers only what is missing.
+
+    Raises:
+        ValidationError: What is given is one record, and no series of them.
     """
+    if isinstance(records, (Mapping, str)):
+        what = f"Records must be a series of mappings: {quoted(records)}"
+        raise ValidationError([Problem(field="records", what=what, hint="Put the one record in a list.")])
 
     def one(index: int, record: object) -> BulkResult:
         try:
             return BulkResult(index=index, model=register(verb_from_record(record)))
         except HokusaiError as error:
             return BulkResult(index=index, error=error)
+        except Exception as error:  # noqa: BLE001 - the others' results must not go with a record that fails oddly
+            logger.info("Record %d could not be registered.", index, exc_info=True)
+            failure = RegistryError(
+                f"Record {index} could not be registered: {type(error).__name__}: {quoted(str(error))}.",
+                "This is a fault in the program or in the record; the other records are not affected.",
+            )
+            failure.__cause__ = error
+            return BulkResult(index=index, error=failure)
 
     pool = ThreadPoolExecutor(max_workers=max_workers, thread_name_prefix="hokusai-register")
     try:

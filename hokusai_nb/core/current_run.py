@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import TYPE_CHECKING
 
-from hokusai_nb.backends.mlflow import runs
+from hokusai_nb.backends.mlflow import models, runs
 from hokusai_nb.errors import AmbiguousModelError, NoCurrentRunError, NoModelError
 from hokusai_nb.schema.metrics import find_metric
 from hokusai_nb.schema.values import format_decimal
 
 if TYPE_CHECKING:
     from hokusai_nb.backends.mlflow.client import Backend
-    from hokusai_nb.schema.records import RunFacts, RunModel
+    from hokusai_nb.schema.runs import RunFacts, RunModel
 
 __all__ = ["choose_model", "current_run", "measured_value", "models_of"]
 
@@ -41,7 +43,7 @@ def current_run(backend: Backend, named: str | None = None) -> RunFacts:
 
 def models_of(backend: Backend, run: RunFacts) -> list[RunModel]:
     """Return the run's models, newest first."""
-    return runs.models_of_run(backend, run)
+    return models.models_of_run(backend, run)
 
 
 def choose_model(backend: Backend, run: RunFacts, named: str | None = None) -> RunModel:
@@ -53,20 +55,21 @@ def choose_model(backend: Backend, run: RunFacts, named: str | None = None) -> R
         NoModelError: The run holds no model, or none of that name.
         AmbiguousModelError: It holds several and none is named; the hint lists them.
     """
-    models = models_of(backend, run)
-    if not models:
+    held = models_of(backend, run)
+    if not held:
         what = f"Run {run.name} ({run.run_id}) holds no model."
         raise NoModelError(what, "Log one with mlflow.<flavor>.log_model, or name a fitted estimator: --model VAR")
-    wanted = [m for m in models if named in (m.name, m.model_id, m.uri)] if named else models
-    by_name = {m.name: m for m in reversed(wanted)}
-    if len(by_name) == 1:
+    wanted = [m for m in held if named in (m.name, m.model_id, m.uri)] if named is not None else held
+    newest = {m.name: m for m in reversed(wanted)}  # of each name
+    if len(newest) == 1:
         return wanted[0]
-    listed = ", ".join(f"{m.name} ({m.uri})" for m in by_name.values())
     if not wanted:
         what = f"Run {run.name} ({run.run_id}) holds no model {named!r}."
-        raise NoModelError(what, f"It holds: {listed or ', '.join(m.name for m in models)}.")
-    what = f"Run {run.name} ({run.run_id}) holds {len(by_name)} models."
-    raise AmbiguousModelError(what, f"Choose one with --model: {listed}", [m.uri for m in by_name.values()])
+        raise NoModelError(what, f"It holds: {', '.join(dict.fromkeys(m.name for m in held))}.")
+    candidates = [m for m in wanted if m is newest[m.name]]
+    listed = ", ".join(f"{m.name} ({m.uri})" for m in candidates)
+    what = f"Run {run.name} ({run.run_id}) holds {len(candidates)} models."
+    raise AmbiguousModelError(what, f"Choose one with --model: {listed}", [m.uri for m in candidates])
 
 
 def measured_value(run: RunFacts, metric: str) -> str | None:
@@ -78,4 +81,6 @@ def measured_value(run: RunFacts, metric: str) -> str | None:
     known = find_metric(metric)
     names = (metric, *((known.name, *known.aliases) if known else ()))
     found = next((run.metrics[n] for n in names if n in run.metrics), None)
+    if found is not None and abs(found) == sys.float_info.max:
+        found = math.copysign(math.inf, found)  # MLflow's databases hold the largest float in its place
     return None if found is None else format_decimal(found)

@@ -90,13 +90,14 @@ def _cut_cycles(parents: dict[str, str]) -> list[Problem]:
     problems = []
     settled: set[str] = set()
     for start in list(parents):
-        path: list[str] = []
+        path: dict[str, None] = {}  # a set that keeps its order
         current: str | None = start
         while current is not None and current not in settled and current not in path:
-            path.append(current)
+            path[current] = None
             current = parents.get(current)
         if current is not None and current in path:
-            cycle = path[path.index(current) :]
+            cycle = list(path)
+            cycle = cycle[cycle.index(current) :]
             for version in cycle:
                 parents.pop(version, None)
             what = f"Versions {', '.join(cycle)} name each other as parents in a cycle."

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hokusai_nb.backends.mlflow import logging, runs, versions
+from hokusai_nb.backends.mlflow import creation, logging, models, runs, versions
+from hokusai_nb.backends.mlflow.fingerprints import fingerprint
 from hokusai_nb.config import settings
 from hokusai_nb.core.current_run import choose_model, current_run, measured_value
 from hokusai_nb.errors import ValidationError
 from hokusai_nb.schema.metrics import check_benchmark
-from hokusai_nb.schema.problems import Problem, raise_for
-from hokusai_nb.schema.records import RegisteredModel, RunModel
-from hokusai_nb.schema.tags import CONTRIBUTOR_TAGS, KEY_TAG, METRIC_TAG, TOKEN_TAG, VALUE_TAG
+from hokusai_nb.schema.problems import Problem, errors_in, raise_for
+from hokusai_nb.schema.records import RegisteredModel
+from hokusai_nb.schema.runs import RunModel
+from hokusai_nb.schema.tag_values import check_contributor
+from hokusai_nb.schema.tags import CONTRIBUTOR_TAGS, KEY_TAG, METRIC_TAG, TOKEN_TAG, VALUE_TAG, check_extra_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hokusai_nb.backends.mlflow.client import Backend
-    from hokusai_nb.schema.records import RunFacts
+    from hokusai_nb.schema.runs import Dataset, RunFacts
     from hokusai_nb.schema.verbs import Register
 
 __all__ = ["register"]
 
+_LISTED = 20
 _TRAINING = ("train", "training")
 _TEST = ("test", "testing", "eval", "evaluation")
 
@@ -45,45 +49,64 @@ def register(
         estimator: Fitted estimator to log to the run first; none if the run holds the model.
         input_example: Input rows, for the signature of the estimator.
         provenance: Tags that say where the registration was made; they are not part of its identity.
-        identity: What makes two registrations the same besides their tags; the run's model if None.
+        identity: What makes two registrations the same besides their tags; if None, what the
+            estimator has learnt, or else the run's model.
     """
-    run, model = _run_and_model(backend, verb, estimator, input_example)
+    run, held = _run_and_model(backend, verb, logs=estimator is not None)
+    if estimator is not None and identity is None and (learnt := fingerprint(estimator)):
+        identity = f"estimator {learnt}"
     value = verb.value if verb.value is not None else _value_from(run, verb.metric)
     raise_for(check_benchmark(verb.metric, value))
-    stated = _stated_tags(verb, value)
+    stated, doubts = _stated_tags(verb, value)
+    if held is not None:
+        model = held
+    else:
+        # Whatever can be wrong is found before the run is given another model, and so is a repetition.
+        logging.ensure_loggable(estimator)
+        creation.ensure_model(backend, verb.name)
+        if identity and not verb.force_new:
+            made = creation.find_registration(backend, verb.name, _key(verb.name, identity, stated))
+            if made is not None:
+                return _finished(made, verb, doubts)
+        model = _log(backend, run, estimator, input_example, dry_run=verb.dry_run)
     key = _key(verb.name, identity or (model.run_id, model.model_id or model.source), stated)
     recorded = {**_from_run(run, model), **(provenance or {}), **stated, KEY_TAG: key}
     if verb.dry_run:
-        made = _preview(backend, verb.name, model, recorded)
-    else:
-        made = versions.create(backend, verb.name, model, recorded, force_new=verb.force_new)
-    warnings = tuple(verb.warnings())
-    return made.model_copy(update={"warnings": warnings}) if warnings else made
+        return _finished(_preview(backend, verb, model, recorded), verb, doubts)
+    made = creation.create(backend, verb.name, model, recorded, force_new=verb.force_new, any_run=identity is not None)
+    return _finished(made, verb, doubts)
 
 
-def _run_and_model(
-    backend: Backend, verb: Register, estimator: object, input_example: object
-) -> tuple[RunFacts | None, RunModel]:
+def _finished(made: RegisteredModel, verb: Register, doubts: Sequence[Problem]) -> RegisteredModel:
+    return made.model_copy(update={"warnings": (*verb.warnings(), *doubts), "dry_run": verb.dry_run})
+
+
+def _run_and_model(backend: Backend, verb: Register, *, logs: bool) -> tuple[RunFacts | None, RunModel | None]:
+    """Return the run and its model; no model where an estimator is to be logged as one."""
     # A logged model's name holds neither of the two; a URI or a path always does.
-    if estimator is None and verb.model is not None and {":", "/"} & set(verb.model):
+    if not logs and verb.model is not None and {":", "/"} & set(verb.model):
         return _by_uri(backend, verb.model, verb.run)
     run = current_run(backend, verb.run)
-    if estimator is None:
-        return run, choose_model(backend, run, verb.model)
-    if verb.dry_run:
-        logging.ensure_loggable(estimator)
-        return run, RunModel(name="model", uri="", source="", location="", run_id=run.run_id)
-    return run, logging.log_estimator(backend, estimator, run_id=run.run_id, input_example=input_example)
+    return run, None if logs else choose_model(backend, run, verb.model)
+
+
+def _log(
+    backend: Backend, run: RunFacts | None, estimator: object, input_example: object, *, dry_run: bool
+) -> RunModel:
+    assert run is not None
+    if dry_run:
+        return RunModel(name="model", uri="", source="", location="", run_id=run.run_id)
+    return logging.log_estimator(backend, estimator, run_id=run.run_id, input_example=input_example)
 
 
 def _by_uri(backend: Backend, uri: str, named_run: str | None) -> tuple[RunFacts | None, RunModel]:
-    model = runs.find_model(backend, uri)
-    run_id = model.run_id or named_run
-    run = runs.get_run(backend, run_id) if run_id else None
-    if named_run and model.run_id and named_run != model.run_id:
+    model, run = models.find_model_and_run(backend, uri)
+    if named_run is None or named_run == model.run_id:
+        return run, model
+    if model.run_id:
         what = f"Model {uri!r} belongs to run {model.run_id!r}, not to {named_run!r}."
         raise ValidationError([Problem(field="run", what=what, hint="Leave --run out.", repair=model.run_id)])
-    return run, model.model_copy(update={"run_id": run_id})
+    return runs.get_run(backend, named_run), model.model_copy(update={"run_id": named_run})
 
 
 def _value_from(run: RunFacts | None, metric: str) -> str:
@@ -98,35 +121,54 @@ def _value_from(run: RunFacts | None, metric: str) -> str:
     if run is None:
         what, hint = "The model names no run to read the benchmark value from.", "Give it: --value 0.91"
     else:
-        has = ", ".join(sorted(run.metrics)) or "no metric at all"
+        names = sorted(run.metrics)
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        has = ", ".join(names[:_LISTED]) + more if names else "no metric at all"
         what = f"Run {run.name} ({run.run_id}) has no metric {metric!r}."
         hint = f"It has {has}. Log it, choose another metric, or give the value: --value 0.91"
     raise ValidationError([Problem(field="value", what=what, hint=hint)])
 
 
-def _stated_tags(verb: Register, value: str) -> dict[str, str]:
-    """Return the tags that the user's words alone decide."""
+def _stated_tags(verb: Register, value: str) -> tuple[dict[str, str], list[Problem]]:
+    """Return the tags that the user's words alone decide, and doubts about those of the settings.
+
+    Raises:
+        ValidationError: The contributor of the settings is no address.
+    """
     tags = dict(verb.tags)
-    contributor = verb.contributor or settings().contributor
+    doubts: list[Problem] = []
+    contributor = verb.contributor
+    if contributor is None and not any(key in tags for key in CONTRIBUTOR_TAGS):
+        contributor = settings().contributor
+        doubts = check_contributor(contributor, field="HOKUSAI_CONTRIBUTOR") if contributor else []
+        raise_for(doubts)
     if contributor and not any(key in tags for key in CONTRIBUTOR_TAGS):
         tags["contributor_address"] = contributor
-    return {**tags, TOKEN_TAG: verb.token, METRIC_TAG: verb.metric, VALUE_TAG: value}
+    return {**tags, TOKEN_TAG: verb.token, METRIC_TAG: verb.metric, VALUE_TAG: value}, doubts
 
 
 def _from_run(run: RunFacts | None, model: RunModel) -> dict[str, str]:
-    """Return the recommended tags that the run knows: from data set inputs, parameters and signature."""
-    found: dict[str, Any] = {}
-    for dataset in run.datasets if run else ():
-        if dataset.context in _TRAINING:
-            found.setdefault("training_samples", dataset.rows)
-            found.setdefault("dataset_version", dataset.digest)
-        elif dataset.context in _TEST:
-            found.setdefault("test_samples", dataset.rows)
-    if run and (prepared := run.params.get("preprocessing")):
-        found["preprocessing"] = prepared
-    if model.uri:
-        found["feature_count"] = runs.signature_width(model)
-    return {key: str(value) for key, value in found.items() if value is not None}
+    """Return the recommended tags that the run knows: from data set inputs, parameters and signature.
+
+    Several data sets of one kind count together; what could not stand in its tag is left out.
+    """
+    datasets = run.datasets if run else ()
+    training = [d for d in datasets if d.context in _TRAINING]
+    found: dict[str, object] = {
+        "dataset_version": "+".join(dict.fromkeys(d.digest for d in training)) or None,
+        "training_samples": _rows(training),
+        "test_samples": _rows([d for d in datasets if d.context in _TEST]),
+        "preprocessing": run.params.get("preprocessing") if run else None,
+        "feature_count": models.signature_width(model) if model.uri else None,
+    }
+    texts = {key: str(value) for key, value in found.items() if value is not None}
+    return {key: text for key, text in texts.items() if not errors_in(check_extra_tags({key: text}))}
+
+
+def _rows(datasets: Sequence[Dataset]) -> int | None:
+    """Return how many rows they have together, or None if that is not known of each."""
+    counts = [d.rows for d in datasets if d.rows is not None]
+    return sum(counts) if counts and len(counts) == len(datasets) else None
 
 
 def _key(name: str, identity: object, stated: Mapping[str, str]) -> str:
@@ -135,13 +177,18 @@ def _key(name: str, identity: object, stated: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _preview(backend: Backend, name: str, model: RunModel, tags: Mapping[str, str]) -> RegisteredModel:
-    """Return the version that would be made, without writing anything."""
-    if found := versions.find_registration(backend, name, tags[KEY_TAG]):
-        return found.model_copy(update={"dry_run": True})
-    newest = versions.latest(backend, name)
+def _preview(backend: Backend, verb: Register, model: RunModel, tags: Mapping[str, str]) -> RegisteredModel:
+    """Return the version that would be made, without writing anything.
+
+    Raises:
+        ValidationError: The name is a prompt's.
+    """
+    creation.ensure_model(backend, verb.name)
+    if not verb.force_new and (found := creation.find_registration(backend, verb.name, tags[KEY_TAG])):
+        return found
+    newest = versions.latest(backend, verb.name)
     return RegisteredModel(
-        name=name,
+        name=verb.name,
         version=str(int(newest.version) + 1 if newest else 1),
         token_id=tags[TOKEN_TAG],
         benchmark_metric=tags[METRIC_TAG],
@@ -150,5 +197,4 @@ def _preview(backend: Backend, name: str, model: RunModel, tags: Mapping[str, st
         run_id=model.run_id,
         model_id=model.model_id,
         source=model.source,
-        dry_run=True,
     )

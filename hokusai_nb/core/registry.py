@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hokusai_nb.backends.mlflow import runs, versions
 from hokusai_nb.backends.mlflow.client import Backend
 from hokusai_nb.core import bulk, registration
+from hokusai_nb.core.callers import stated, warned
 from hokusai_nb.core.lineage import build_lineage, compare_versions
 from hokusai_nb.core.twins import twin
-from hokusai_nb.errors import HokusaiWarning, ModelNotFoundError
-from hokusai_nb.schema.problems import Problem, errors_in, raise_for
+from hokusai_nb.errors import ModelNotFoundError, ValidationError
+from hokusai_nb.schema.problems import Problem, errors_in, quoted, raise_for
 from hokusai_nb.schema.records import BulkResult, Comparison, Lineage, LineageEntry, ModelList, RegisteredModel
 from hokusai_nb.schema.tags import REQUIRED_TAGS, check_extra_tags, check_tags, stored_texts
 from hokusai_nb.schema.verbs import Register
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 __all__ = ["ModelRegistry", "register_tokenized_model"]
 
@@ -108,16 +109,16 @@ class ModelRegistry:
         """
         verb = Register.parse(
             {
-                "model": model_uri,
+                "model": stated("model_uri", model_uri),
                 "name": name,
                 "token": token_id,
                 "metric": benchmark_metric,
                 "value": benchmark_value,
-                "tags": tags or {},
+                "tags": {} if tags is None else tags,
                 "force_new": force_new,
             }
         )
-        return _warn(self.register(verb))
+        return warned(self.register(verb))
 
     def register_run_model(
         self,
@@ -149,17 +150,17 @@ class ModelRegistry:
         """
         verb = Register.parse(
             {
-                "run": run_id,
+                "run": stated("run_id", run_id),
                 "model": model,
                 "name": name,
                 "token": token_id,
                 "metric": benchmark_metric,
                 "value": benchmark_value,
-                "tags": tags or {},
+                "tags": {} if tags is None else tags,
                 "force_new": force_new,
             }
         )
-        return _warn(self.register(verb))
+        return warned(self.register(verb))
 
     def register_many(
         self, records: Iterable[object], max_workers: int = 4, *, progress: bool = True
@@ -185,9 +186,13 @@ class ModelRegistry:
             ValidationError: The version's tags would no longer be valid; none is changed.
             ModelNotFoundError: No such model or version.
         """
+        if not isinstance(tags, Mapping):
+            raise_for(check_extra_tags(tags))
+        raise_for(check_extra_tags({key: value for key, value in tags.items() if key not in REQUIRED_TAGS}))
         current = versions.get(self.backend, name, str(version))
-        extra = {key: value for key, value in tags.items() if key not in REQUIRED_TAGS}
-        raise_for([*check_tags({**current.tags, **tags}), *check_extra_tags(dict(extra))])
+        # Another client may have left an optional tag that is not valid; this change is not to blame for it.
+        old = [p for p in check_tags(current.tags) if p.field not in REQUIRED_TAGS]
+        raise_for(p for p in check_tags({**current.tags, **tags}) if p not in old)
         return versions.set_tags(self.backend, name, str(version), stored_texts(tags))
 
     def delete_model_version(self, name: str, version: int | str) -> None:
@@ -228,6 +233,8 @@ class ModelRegistry:
     def list_models(self, prefix: str | None = None) -> ModelList:
         """Return all versions that carry a token, by name and version.
 
+        Aliases are left out: MLflow's search does not say them.
+
         Args:
             prefix: Only names that begin with this.
         """
@@ -235,7 +242,16 @@ class ModelRegistry:
         return ModelList(entries=tuple(versions.list_all(self.backend, prefix)), title=title)
 
     def list_models_by_token(self, token_id: str) -> ModelList:
-        """Return all versions of a token, by name and version, in whatever case it was stored."""
+        """Return all versions of a token, by name and version, in whatever case it was stored.
+
+        As in `list_models`, aliases are left out.
+
+        Raises:
+            ValidationError: The token id is no text.
+        """
+        if not isinstance(token_id, str):
+            what = f"Token ID format invalid: {quoted(token_id)}"
+            raise ValidationError([Problem(field="token", what=what, hint="Give text, such as 'MSG-AI'.")])
         return ModelList(entries=tuple(versions.by_token(self.backend, token_id)), title=f"Models of {token_id}")
 
     def get_model_lineage(self, name: str) -> Lineage:
@@ -304,10 +320,3 @@ def register_tokenized_model(
         RunNotFoundError, NoModelError, ModelNotFoundError: The URI leads nowhere.
     """
     return ModelRegistry().register_tokenized_model(model_uri, model_name, token_id, metric_name, baseline_value, tags)
-
-
-def _warn(model: RegisteredModel) -> RegisteredModel:
-    """Tell a Python caller what a card would show below the version."""
-    for problem in model.warnings:
-        warnings.warn(f"{problem.what} {problem.hint}".strip(), HokusaiWarning, stacklevel=3)
-    return model

@@ -6,6 +6,8 @@ import asyncio
 import functools
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from hokusai_nb.backends.mlflow.runs import seen_from_here
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -20,11 +22,12 @@ def twin(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], 
     """Return an ``async`` method that runs a blocking one in a thread.
 
     MLflow has no asynchronous client, so a thread is what keeps the event loop free; context
-    variables go along.
+    variables and the current run go along.
     """
 
     async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.to_thread(method, self, *args, **kwargs)
+        with seen_from_here():
+            return await asyncio.to_thread(method, self, *args, **kwargs)
 
     functools.update_wrapper(run, method)
     run.__name__ = f"a{method.__name__}"

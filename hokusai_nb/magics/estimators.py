@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import numbers
 import types
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "find_object",
-    "fingerprint",
     "fitted_estimators",
     "is_data",
     "is_fitted_estimator",
@@ -116,32 +114,3 @@ def only_estimator(left: Mapping[str, Any]) -> Any:
         what = f"The cell leaves {len(left)} fitted estimators: {', '.join(left)}."
         raise AmbiguousModelError(what, f"Choose one with --model: --model {list(left)[-1]}", list(left))
     return next(iter(left.values()), None)
-
-
-class _Digest:
-    """A file that keeps only the digest of what is written to it."""
-
-    def __init__(self) -> None:
-        self.sha256 = hashlib.sha256()
-
-    def write(self, data: Any) -> int:
-        self.sha256.update(data)
-        return memoryview(data).nbytes
-
-
-def fingerprint(estimator: object) -> str | None:
-    """Return a digest of what an estimator has learnt, equal for equal training.
-
-    Cloudpickle and not pickle, because it stores the code of classes written in a notebook too, so
-    that one whose method was changed is another. None where the estimator cannot be pickled.
-    """
-    # It comes with MLflow and is loaded with it.
-    import cloudpickle  # type: ignore[import-untyped]  # noqa: PLC0415
-
-    digest = _Digest()
-    try:
-        cloudpickle.Pickler(digest, protocol=5).dump(estimator)
-    except Exception:  # noqa: BLE001 - pickling runs the estimator's own code
-        logger.debug("%s has no fingerprint.", type(estimator), exc_info=True)
-        return None
-    return digest.sha256.hexdigest()

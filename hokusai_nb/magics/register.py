@@ -6,12 +6,13 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from hokusai_nb.backends.mlflow import runs
+from hokusai_nb.backends.mlflow.fingerprints import fingerprint
 from hokusai_nb.core.current_run import models_of
 from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.errors import NoCurrentRunError
 from hokusai_nb.magics.body import Body
 from hokusai_nb.magics.completion import suggestions_of
-from hokusai_nb.magics.estimators import find_object, fingerprint, fitted_estimators, new_estimators, only_estimator
+from hokusai_nb.magics.estimators import find_object, fitted_estimators, new_estimators, only_estimator
 from hokusai_nb.magics.provenance import notebook_tags
 from hokusai_nb.magics.references import refuse
 from hokusai_nb.schema.display import as_json
@@ -90,8 +91,6 @@ def _register(
     uri = estimator if isinstance(estimator, str) else getattr(estimator, "model_uri", None)
     if isinstance(uri, str):
         verb, estimator = verb.model_copy(update={"model": uri}), None
-    if estimator is not None and (content := fingerprint(estimator)):
-        identity = f"estimator {content}"
     made = ModelRegistry().register(
         verb,
         estimator=estimator,

@@ -211,7 +211,10 @@ class Lineage(_Records[LineageEntry], frozen=True):
     @property
     def best(self) -> LineageEntry | None:
         """The best version by the metric of the newest one that has a value."""
-        return next((e for e in reversed(self.entries) if e.is_best), None)
+        newest = next((e for e in reversed(self.entries) if e.value is not None), None)
+        metric = find_metric(newest.benchmark_metric or "") if newest else None
+        leaders = (e for e in reversed(self.entries) if e.is_best)
+        return next((e for e in leaders if metric and find_metric(e.benchmark_metric or "") == metric), None)
 
     def _grid(self) -> tuple[Markup, str]:
         head = ("Version", "Parent", "Metric", "Value", "Over parent", "Over best", "Contributor", "Aliases", "Run")

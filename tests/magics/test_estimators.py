@@ -1,4 +1,4 @@
-"""Fitted estimators are recognised by their types, and by what they have learnt."""
+"""Fitted estimators are recognised by their types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from sklearn.preprocessing import StandardScaler
 from hokusai_nb.errors import AmbiguousModelError, UsageError
 from hokusai_nb.magics.estimators import (
     find_object,
-    fingerprint,
     fitted_estimators,
     is_data,
     is_fitted_estimator,
@@ -114,26 +113,3 @@ def test_what_a_cell_leaves_is_what_it_bound_anew():
     assert only_estimator({"clf": new}) is new
     with pytest.raises(AmbiguousModelError, match="2 fitted estimators: a, b"):
         only_estimator({"a": old, "b": new})
-
-
-def test_the_same_training_has_the_same_fingerprint_and_other_training_another():
-    first = forest()
-    print_before = fingerprint(first)
-    first.predict(X)
-    assert print_before == fingerprint(first) == fingerprint(forest())
-    assert fingerprint(forest(max_depth=1)) != print_before
-
-
-def test_a_class_written_in_a_notebook_changes_the_fingerprint_with_its_code():
-    def define(code):
-        namespace = {"__name__": "__main__"}
-        exec(code, namespace)
-        return fingerprint(namespace["Model"]())
-
-    assert define("class Model:\n    def predict(self): return 1") != define(
-        "class Model:\n    def predict(self): return 2"
-    )
-
-
-def test_what_cannot_be_pickled_has_no_fingerprint():
-    assert fingerprint(i for i in X) is None

@@ -74,7 +74,7 @@ def test_a_changed_number_in_text_or_in_a_chart_fails_and_a_changed_time_does_no
         cell("print('silent')"),
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "some.ipynb")
-    plugins = ["-p", "timeout", "-p", "nbval.plugin", "-p", "conftest", "-o", f"cache_dir={tmp_path / 'cache'}"]
+    plugins = ["-p", "timeout", "-p", "nbval.plugin", "-p", "tests.isolation", "-o", f"cache_dir={tmp_path / 'cache'}"]
     line = [sys.executable, "-m", "pytest", "-v", "--color=no", *plugins, "--nbval", "--nbval-current-env"]
     line += [f"--nbval-sanitize-with={SANITIZERS}", str(tmp_path)]
     env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

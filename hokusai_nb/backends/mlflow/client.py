@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import mlflow
+import requests
 import sqlalchemy
 from mlflow.exceptions import MlflowException
 from mlflow.utils.logging_utils import suppress_logs_in_thread
@@ -16,16 +19,17 @@ from mlflow.utils.logging_utils import suppress_logs_in_thread
 from hokusai_nb.backends.mlflow.failures import translate, unreachable
 from hokusai_nb.backends.mlflow.rest import PatientClient, Server
 from hokusai_nb.config import settings
-from hokusai_nb.log import redact
+from hokusai_nb.errors import HokusaiError, RegistryError
+from hokusai_nb.log import redact, set_level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlflow.tracking import MlflowClient
-
-__all__ = ["Backend", "quiet", "resolve_uri"]
+__all__ = ["Backend", "quiet", "resolve_uri", "use_store"]
 
 CONNECT_SECONDS = 3.0
+_HTTP = re.compile(r"https?://", re.IGNORECASE)
+_DRIVERS = {"MySQLdb": "mysqlclient", "psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary"}
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 quiet = suppress_logs_in_thread
@@ -39,13 +43,18 @@ def resolve_uri(uri: str | None = None) -> tuple[str, str]:
     ``MLFLOW_TRACKING_URI``); with ``HOKUSAI_API_KEY`` set, the Hokusai registry; MLflow's local
     default. Nothing is contacted.
     """
-    if uri is not None:
+    if uri:
         return uri, "given as an argument"
     if mlflow.is_tracking_uri_set():
         return mlflow.get_tracking_uri(), "set in MLflow"
     if settings().api_key is not None:
         return settings().proxy_uri, "HOKUSAI_API_KEY is set"
     return mlflow.get_tracking_uri(), "MLflow's local default"
+
+
+def use_store(uri: str) -> None:
+    """Have MLflow, and so us, write to this store from now on; nothing is contacted."""
+    mlflow.set_tracking_uri(uri)
 
 
 class Backend:
@@ -65,14 +74,15 @@ class Backend:
         self.uri = uri
         self.registry_uri = registry_uri
         self.safe_uri = redact(uri)
-        self._servers = {u: Server(u) for u in {uri, registry_uri} if urlsplit(u).scheme in ("http", "https")}
+        self._servers = {u: Server(u) for u in {uri, registry_uri} if _HTTP.match(u)}
         self.is_server = registry_uri in self._servers
-        self._client: MlflowClient | None = None
+        self._client: PatientClient | None = None
         self._opening = threading.Lock()
 
     @classmethod
     def at(cls, uri: str | None = None) -> Backend:
         """Return the shared backend of a tracking URI, or of the one in force."""
+        set_level(settings().log_level)
         resolved, _ = resolve_uri(uri)
         # A registry of its own, set with mlflow.set_registry_uri, belongs to MLflow's own tracking URI only.
         registry = mlflow.get_registry_uri() if resolved == mlflow.get_tracking_uri() else resolved
@@ -83,7 +93,7 @@ class Backend:
         return f"Backend({self.safe_uri!r})"
 
     @property
-    def client(self) -> MlflowClient:
+    def client(self) -> PatientClient:
         """MLflow's client, made on first use; safe to share between threads.
 
         Raises:
@@ -92,8 +102,8 @@ class Backend:
         # The first opening of a fresh SQLite file migrates it, which two threads must not do at once.
         with self._opening:
             if self._client is None:
-                for uri in {self.uri, self.registry_uri}:
-                    _ensure_database_answers(uri, redact(uri))
+                for uri in dict.fromkeys((self.uri, self.registry_uri)):
+                    _ensure_database_answers(uri)
                 self._client = PatientClient(self.uri, self.registry_uri, self._servers)
             return self._client
 
@@ -104,10 +114,13 @@ class Backend:
 
     def address(self, path: str) -> str | None:
         """Return the address of a page of MLflow's UI, or None where there is no server."""
-        return f"{self.safe_uri.rstrip('/')}/#/{path}" if self.is_server else None
+        if not self.is_server:
+            return None
+        parts = urlsplit(self.registry_uri)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/") + "/", "", f"/{path}"))
 
     @contextmanager
-    def calling(self) -> Iterator[MlflowClient]:
+    def calling(self) -> Iterator[PatientClient]:
         """Yield the client for some calls: quiet, checked to be alive, errors in our words.
 
         Raises:
@@ -121,22 +134,44 @@ class Backend:
                 for server in self._servers.values():
                     server.ensure_alive()
                 yield self.client
-            except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
+            except HokusaiError:
+                raise
+            except (MlflowException, sqlalchemy.exc.SQLAlchemyError, requests.RequestException, OSError) as error:
                 raise translate(error, self.safe_uri) from error
 
 
-def _ensure_database_answers(uri: str, safe_uri: str) -> None:
-    """Fail fast where MLflow would retry the first connection to a database for minutes."""
+def _ensure_database_answers(uri: str) -> None:
+    """Open a database once, where MLflow would retry a failure for minutes.
+
+    Raises:
+        ConnectionFailedError: It does not answer.
+        RegistryError: It refuses access, or its driver is not installed.
+    """
     try:
         url = sqlalchemy.make_url(uri)
     except sqlalchemy.exc.ArgumentError:
         return  # a file store, a server, or a scheme of a plugin
-    if url.get_backend_name() not in _PORTS:
-        return
-    port = url.port or _PORTS[url.get_backend_name()]
-    if not url.host:
-        return
+    kind = url.get_backend_name()
+    if kind in _PORTS and url.host:
+        try:
+            socket.create_connection((url.host, url.port or _PORTS[kind]), timeout=CONNECT_SECONDS).close()
+        except OSError as error:
+            raise unreachable(redact(uri), "the database does not answer") from error
+    if kind in ("postgresql", "mysql") and "connect_timeout" not in url.query:
+        url = url.update_query_dict({"connect_timeout": str(int(CONNECT_SECONDS))})
+    elif kind == "sqlite" and url.database and not Path(url.database.removeprefix("file:")).parent.is_dir():
+        return  # MLflow makes the folder
+    if kind in (*_PORTS, "sqlite"):
+        _open_once(url, redact(uri))
+
+
+def _open_once(url: sqlalchemy.URL, safe_uri: str) -> None:
     try:
-        socket.create_connection((url.host, port), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise unreachable(safe_uri, "the database does not answer") from error
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+        sqlalchemy.inspect(engine).get_table_names()
+    except ImportError as error:
+        what = f"The driver of the database at {safe_uri} is not installed: {error.name}."
+        raise RegistryError(what, f"pip install '{_DRIVERS.get(str(error.name), error.name)}'") from error
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise translate(error, safe_uri) from error
+    engine.dispose()

@@ -8,37 +8,57 @@ write may be a second version.
 
 from __future__ import annotations
 
+import contextvars
 import json
+import threading
 import time
+from concurrent.futures import Future, wait
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import requests
+from google.protobuf.json_format import ParseError
+from mlflow.entities import FileInfo
+from mlflow.environment_variables import MLFLOW_HTTP_POOL_MAXSIZE
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import ENDPOINT_NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED
+from mlflow.protos.service_pb2 import ListArtifacts
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.model_registry.rest_store import RestStore as RegistryRestStore
 from mlflow.store.tracking.rest_store import RestStore as TrackingRestStore
 from mlflow.tracking import MlflowClient
 from mlflow.tracking._model_registry.client import ModelRegistryClient
 from mlflow.tracking._tracking_service.client import TrackingServiceClient
 from mlflow.utils.credentials import get_default_host_creds
-from mlflow.utils.proto_json_utils import parse_dict
+from mlflow.utils.logging_utils import suppress_logs_in_thread
+from mlflow.utils.proto_json_utils import message_to_json, parse_dict
 from mlflow.utils.rest_utils import MlflowHostCreds, http_request, verify_rest_response
 
-from hokusai_nb.backends.mlflow.failures import unreachable
+from hokusai_nb.backends.mlflow.failures import dropped, unreachable, why
 from hokusai_nb.config import settings
-from hokusai_nb.log import redact
+from hokusai_nb.log import logger, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
+    import requests
     from google.protobuf.message import Message
 
 __all__ = ["PatientClient", "Server", "credentials"]
 
 CONNECT_SECONDS = 2.0
-PROBE_SECONDS = 2.5
+GREETING_SECONDS = 4.0
+"""How long a server may take for the first sign of life."""
 PROBE_AFTER_SECONDS = 30.0
-READ_RETRIES = 2
+SILENT_SECONDS = 1.8
+"""An answer that takes longer makes us ask whether the server is still there."""
+PROBE_SECONDS = 2.7
+PAUSES = (0.2, 0.5)
+"""Seconds before a read is repeated."""
+_TRANSIENT = (429, 502, 503, 504)
+_NOT_FOUND = 404
+_DENIED = {401: UNAUTHENTICATED, 403: PERMISSION_DENIED}
 
 
 def credentials(uri: str) -> MlflowHostCreds:
@@ -56,6 +76,10 @@ class Server:
         self.uri = uri
         self.creds: Callable[[], MlflowHostCreds] = partial(credentials, uri)
         self._seen = float("-inf")
+        self._failed = (float("-inf"), "")
+        self._asking = threading.Lock()
+        # Beyond the connections that MLflow's pool keeps, each is opened and thrown away with a warning.
+        self._slots = threading.BoundedSemaphore(max(1, MLFLOW_HTTP_POOL_MAXSIZE.get() - 1))
 
     def ensure_alive(self) -> None:
         """Ask for a sign of life unless there was one lately.
@@ -65,44 +89,129 @@ class Server:
         Raises:
             ConnectionFailedError: Nothing answers within five seconds.
         """
-        if time.monotonic() - self._seen < PROBE_AFTER_SECONDS:
-            return
-        patience = (CONNECT_SECONDS, PROBE_SECONDS)
+        if time.monotonic() - self._seen >= PROBE_AFTER_SECONDS:
+            self._ask(PROBE_AFTER_SECONDS, GREETING_SECONDS)
+
+    def _ask(self, lately: float, patience: float) -> None:
+        """Ask for a sign of life, one thread for all that wait for one; both in seconds."""
+        began = time.monotonic()
+        with self._asking:
+            if began - self._seen < lately:
+                return
+            failed, reason = self._failed
+            if failed < began:
+                asked = _begin(lambda: self._request("/health", "GET", patience))
+                wait([asked], patience)
+                error = asked.exception() if asked.done() else None
+                if asked.done() and error is None:
+                    self._seen = time.monotonic()
+                    return
+                reason = (why(error) or "the connection failed") if error else "it did not answer in time"
+                self._failed, self._seen = (time.monotonic(), reason), float("-inf")
+        raise unreachable(redact(self.uri), reason)
+
+    def _request(self, endpoint: str, method: str, seconds: float, **content: Any) -> requests.Response:
+        """Send one request, once; name resolution and the whole answer may take longer than the seconds."""
+        answer: requests.Response = http_request(
+            self.creds(),
+            endpoint,
+            method,
+            max_retries=0,
+            timeout=(CONNECT_SECONDS, seconds),
+            raise_on_status=False,
+            respect_retry_after_header=False,
+            **content,
+        )
+        return answer
+
+    def _patiently(self, endpoint: str, method: str, **content: Any) -> requests.Response:
+        """Send one request and wait for its answer as long as the server shows signs of life."""
+        answer = _begin(lambda: self._request(endpoint, method, settings().http_timeout, **content), self._slots)
         try:
-            http_request(self.creds(), "/health", "GET", max_retries=0, timeout=patience, raise_on_status=False)
-        except MlflowException as error:
-            why = (
-                "it did not answer in time"
-                if isinstance(error.__cause__, requests.exceptions.Timeout)
-                else "the connection failed"
-            )
-            raise unreachable(redact(self.uri), why) from error
-        self._seen = time.monotonic()
+            while not wait([answer], SILENT_SECONDS).done:
+                self._ask(SILENT_SECONDS, PROBE_SECONDS)
+        finally:
+            answer.cancel()  # what was not sent by now never will be
+        return answer.result()
 
     def call(self, endpoint: str, method: str, json_body: str | None, response: Message) -> Message:
         """Call an endpoint of MLflow's REST API and parse the answer into the message.
 
         Raises:
+            ConnectionFailedError: The server stopped answering; known within five seconds.
             MlflowException: As MLflow's own stores raise it.
         """
         body = None if json_body is None else json.loads(json_body)
         content: dict[str, Any] = {"params": body} if method == "GET" else {"json": body}
-        repeatable = method == "GET" or endpoint.endswith("search")
-        answer = http_request(
-            self.creds(),
-            endpoint,
-            method,
-            max_retries=READ_RETRIES if repeatable else 0,
-            backoff_factor=0.2,
-            backoff_jitter=0.1,
-            timeout=(CONNECT_SECONDS, settings().http_timeout),
-            raise_on_status=False,
-            **content,
-        )
-        verify_rest_response(answer, endpoint)
+        began = time.monotonic()
+        answer = self._repeatedly(endpoint, method, content)
+        took = (time.monotonic() - began) * 1000
+        logger.debug("%s %s%s: %d in %.0f ms", method, self.uri, endpoint, answer.status_code, took)
         self._seen = time.monotonic()
-        parse_dict(js_dict=answer.json(), message=response)
+        _refuse_strangers(answer, endpoint)
+        verify_rest_response(answer, endpoint)
+        try:
+            parse_dict(js_dict=answer.json(), message=response)
+        except (ParseError, TypeError) as error:
+            raise _foreign(endpoint) from error
         return response
+
+    def _repeatedly(self, endpoint: str, method: str, content: Mapping[str, Any]) -> requests.Response:
+        """Send a request; one that changes nothing when it is repeated is, after a short pause."""
+        repeatable = method == "GET" or endpoint.endswith(("search", "set-tag"))
+        for pause in PAUSES if repeatable else ():
+            try:
+                answer = self._patiently(endpoint, method, **content)
+            except MlflowException as error:
+                if not dropped(error):
+                    raise
+            else:
+                if answer.status_code not in _TRANSIENT:
+                    return answer
+            time.sleep(pause)
+        return self._patiently(endpoint, method, **content)
+
+
+def _begin(
+    work: Callable[[], requests.Response], turn: AbstractContextManager[object] | None = None
+) -> Future[requests.Response]:
+    """Begin a request in a thread that nobody has to wait for, quiet, with this one's context."""
+    answer: Future[requests.Response] = Future()
+
+    def run() -> None:
+        with turn or nullcontext(), suppress_logs_in_thread():
+            if not answer.set_running_or_notify_cancel():
+                return
+            try:
+                answer.set_result(work())
+            except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
+                answer.set_exception(error)
+
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run,), name="hokusai-request", daemon=True).start()
+    return answer
+
+
+def _refuse_strangers(answer: requests.Response, endpoint: str) -> None:
+    """Refuse what a gateway before MLflow answers, or a web server in its place.
+
+    Raises:
+        MlflowException: Access is denied, in whatever form, or there is no such page.
+    """
+    if answer.status_code not in (*_DENIED, _NOT_FOUND):
+        return
+    try:
+        if "error_code" in answer.json():  # so MLflow itself says it
+            return
+    except (ValueError, TypeError):
+        logger.debug("%s is answered with %s", endpoint, answer.headers.get("Content-Type"))
+    if answer.status_code in _DENIED:
+        raise MlflowException(answer.reason or "no reason given", error_code=_DENIED[answer.status_code])
+    raise _foreign(endpoint)
+
+
+def _foreign(endpoint: str) -> MlflowException:
+    return MlflowException(f"there is no {endpoint}", error_code=ENDPOINT_NOT_FOUND)
 
 
 class _TrackingStore(TrackingRestStore):
@@ -145,6 +254,18 @@ class _TrackingClient(TrackingServiceClient):
     def store(self) -> _TrackingStore:
         return self._own_store
 
+    def list_artifacts(self, run_id: str, path: str | None = None) -> list[FileInfo]:
+        """Ask the server for a run's files; MLflow's own client would open the artifact store itself."""
+        found: list[FileInfo] = []
+        token = None
+        while True:
+            asked = ListArtifacts(run_id=run_id, path=path, page_token=token)
+            page = self._own_store._call_endpoint(ListArtifacts, message_to_json(asked))  # noqa: SLF001 - our own
+            found += [FileInfo.from_proto(f) for f in page.files]
+            token = page.next_page_token
+            if not token:
+                return found
+
 
 class _RegistryClient(ModelRegistryClient):
     def __init__(self, server: Server, tracking_uri: str) -> None:
@@ -171,3 +292,19 @@ class PatientClient(MlflowClient):
 
     def _get_registry_client(self) -> ModelRegistryClient:
         return self._own_registry_client
+
+    def files_of_run(self, run_id: str, root: str, path: str | None = None) -> list[FileInfo]:
+        """List a folder of a run's own files; `list_artifacts` mixes in those of its logged models.
+
+        Args:
+            run_id: The run.
+            root: Its artifact URI.
+            path: The folder in it; the whole if left out.
+        """
+        if isinstance(self._tracking_client, _TrackingClient):
+            return self._tracking_client.list_artifacts(run_id, path)
+        return list(get_artifact_repository(root, tracking_uri=self.tracking_uri).list_artifacts(path))
+
+    def set_tag_of_version(self, name: str, version: str, key: str, value: str) -> None:
+        """Set a tag without the question before, whether the name is a prompt's: it takes longer with each version."""
+        self._own_registry_client.set_model_version_tag(name, version, key, value)

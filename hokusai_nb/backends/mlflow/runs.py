@@ -1,53 +1,57 @@
-"""Runs and the models they hold."""
+"""Runs: which is the current one, and what is known of them."""
 
 from __future__ import annotations
 
+import contextvars
 import json
-import os
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import fluent
 
-from hokusai_nb.errors import ModelNotFoundError, NoModelError, NotFoundError, RunNotFoundError
-from hokusai_nb.schema.records import Dataset, RunFacts, RunModel
+from hokusai_nb.errors import HokusaiError, RunNotFoundError
+from hokusai_nb.schema.runs import Dataset, RunFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from mlflow.entities import LoggedModel, Run
+    from mlflow.entities import Run
 
     from hokusai_nb.backends.mlflow.client import Backend
 
-__all__ = [
-    "current_run_id",
-    "find_model",
-    "get_run",
-    "get_runs",
-    "models_of_run",
-    "recent_runs",
-    "run_scope",
-    "signature_width",
-]
+__all__ = ["current_run_id", "get_run", "get_runs", "recent_runs", "run_scope", "seen_from_here"]
 
 CHUNK = 1000
+MOST_ROWS = 10**18
 _RUN_ID = re.compile(r"[\w\-]{1,64}", re.ASCII)
-_RUNS_URI = re.compile(r"runs:/+(?P<run>[^/]+)/(?P<path>.+)", re.DOTALL)
-_LOGGED_URI = re.compile(r"models:/+(?P<id>m-[^/@]+)")
-_VERSION_URI = re.compile(r"models:/+(?P<name>[^/@]+)(/(?P<version>\d+)|@(?P<alias>[\w-]+))", re.DOTALL)
-MLMODEL = "MLmodel"
+# What another thread, working for this one, takes for the current run.
+_seen: contextvars.ContextVar[tuple[str | None, bool] | None] = contextvars.ContextVar("current run", default=None)
 
 
 def current_run_id() -> tuple[str | None, bool]:
     """Return the id of this thread's active run, else of the last one that ended, and whether it is active."""
+    if seen := _seen.get():
+        return seen
     if active := mlflow.active_run():
         return active.info.run_id, True
     # last_active_run() itself would fetch the run, with MLflow's four minutes of patience.
     return fluent._last_active_run_id.get(), False  # noqa: SLF001
+
+
+@contextmanager
+def seen_from_here() -> Iterator[None]:
+    """Have this thread's current run be that of the threads that get a copy of its context.
+
+    MLflow keeps the current run for each thread, and a thread of a pool has none.
+    """
+    token = _seen.set(current_run_id())
+    try:
+        yield
+    finally:
+        _seen.reset(token)
 
 
 @contextmanager
@@ -61,18 +65,28 @@ def run_scope(backend: Backend, name: str | None = None, *, start: bool = True) 
         backend: Where a new run is made.
         name: Name of a new run; MLflow makes one up if left out.
         start: False where the block starts its own run; None is yielded then.
+
+    Raises:
+        HokusaiError: MLflow's own calls in the block would go to another store.
     """
     if active := mlflow.active_run():
         yield active.info.run_id
         return
     run_id = None
     if start:
+        if not backend.is_default:
+            what = f"Registrations go to {backend.safe_uri}, but MLflow itself is not set to write its runs there."
+            raise HokusaiError(what, f"Call mlflow.set_tracking_uri({backend.safe_uri!r}) first.")
         with backend.calling():
             run_id = mlflow.start_run(run_name=name).info.run_id
     try:
         yield run_id
-    except BaseException:
-        _end_runs(backend, "FAILED")
+    except BaseException as error:
+        try:
+            _end_runs(backend, "FAILED")
+        except HokusaiError as failure:
+            # What the block raised is what the user must see.
+            error.add_note(f"The run could not be marked FAILED: {failure.what}")
         raise
     _end_runs(backend, "FINISHED")
 
@@ -115,10 +129,17 @@ def _facts(run: Run) -> RunFacts:
 def _rows(profile: str | None) -> int | None:
     """Return the number of rows in a data set's profile, which is JSON of no fixed shape."""
     try:
-        rows = json.loads(profile or "{}").get("num_rows")
-    except (ValueError, AttributeError):
+        facts = json.loads(profile or "{}")
+    except (ValueError, RecursionError):
         return None
-    return rows if isinstance(rows, int) else None
+    if not isinstance(facts, dict):
+        return None
+    rows = facts.get("num_rows")
+    if rows is None:  # MLflow describes arrays by their shape, several by a mapping of shapes
+        shape = facts.get("features_shape")
+        shape = next(iter(shape.values()), None) if isinstance(shape, dict) else shape
+        rows = shape[0] if isinstance(shape, list) and shape else None
+    return rows if type(rows) is int and 0 <= rows < MOST_ROWS else None
 
 
 def get_run(backend: Backend, run_id: str) -> RunFacts:
@@ -167,128 +188,3 @@ def _experiment_ids(client: mlflow.MlflowClient) -> list[str]:
         token = page.token
         if not token:
             return ids
-
-
-def _logged(model: LoggedModel) -> RunModel:
-    uri = f"models:/{model.model_id}"
-    return RunModel(
-        name=model.name,
-        uri=uri,
-        source=uri,
-        location=model.artifact_location,
-        run_id=model.source_run_id,
-        model_id=model.model_id,
-        tags=dict(model.tags),
-    )
-
-
-def models_of_run(backend: Backend, run: RunFacts) -> list[RunModel]:
-    """Return the run's models, newest first: MLflow 3 logged models, else MLflow 2 artifacts."""
-    newest_first = [{"field_name": "creation_timestamp", "ascending": False}]
-    with backend.calling() as client:
-        logged = client.search_logged_models(
-            [run.experiment_id], filter_string=f"source_run_id = '{run.run_id}'", order_by=newest_first
-        )
-        if logged:
-            return [_logged(m) for m in logged]
-        folders = [f.path for f in client.list_artifacts(run.run_id) if f.is_dir]
-        return [m for path in folders if (m := _artifact_model(client, run, path))]
-
-
-def _artifact_model(client: mlflow.MlflowClient, run: RunFacts, path: str) -> RunModel | None:
-    if f"{path}/{MLMODEL}" not in {f.path for f in client.list_artifacts(run.run_id, path)}:
-        return None
-    location = f"{run.artifact_uri.rstrip('/')}/{path}"
-    return RunModel(name=path, uri=f"runs:/{run.run_id}/{path}", source=location, location=location, run_id=run.run_id)
-
-
-def find_model(backend: Backend, uri: str) -> RunModel:
-    """Return the model behind a URI: ``runs:/``, ``models:/m-…``, a registered version, or files.
-
-    Raises:
-        RunNotFoundError: The URI's run does not exist.
-        NoModelError: The run, or the folder, holds no such model.
-        ModelNotFoundError: No such logged model or registered version.
-    """
-    if match := _RUNS_URI.fullmatch(uri):
-        return _of_run(backend, match["run"], match["path"].strip("/"))
-    if match := _LOGGED_URI.fullmatch(uri):
-        with backend.calling() as client:
-            try:
-                return _logged(client.get_logged_model(match["id"]))
-            except MlflowException as error:
-                if _gone(error):
-                    raise _no_such_model(backend, uri) from error
-                raise
-    if match := _VERSION_URI.fullmatch(uri):
-        return _of_version(backend, uri, match)
-    if urlsplit(uri).scheme in ("", "file"):
-        path = local_path(uri)
-        if not os.path.isfile(os.path.join(path, MLMODEL)):  # noqa: PTH113, PTH118 - may be a relative file URI
-            what = f"There is no MLflow model at {uri!r}."
-            raise NoModelError(what, "Give a folder with an MLmodel file, or runs:/RUN/PATH or models:/m-….")
-    return RunModel(name=uri.rstrip("/").rpartition("/")[2], uri=uri, source=uri, location=uri, run_id=None)
-
-
-def _of_run(backend: Backend, run_id: str, path: str) -> RunModel:
-    run = get_run(backend, run_id)
-    models = models_of_run(backend, run)
-    if named := next((m for m in models if path in (m.name, m.model_id)), None):
-        return named
-    with backend.calling() as client:
-        if artifact := _artifact_model(client, run, path):  # a folder deeper than the first level
-            return artifact
-    what = f"Run {run_id!r} holds no model {path!r}."
-    has = ", ".join(m.name for m in models)
-    raise NoModelError(what, f"It holds: {has}." if has else "It holds no model at all.")
-
-
-def _of_version(backend: Backend, uri: str, match: re.Match[str]) -> RunModel:
-    with backend.calling() as client:
-        try:
-            if match["alias"]:
-                version = client.get_model_version_by_alias(match["name"], match["alias"])
-            else:
-                version = client.get_model_version(match["name"], match["version"])
-        except MlflowException as error:
-            if _gone(error):
-                raise _no_such_model(backend, uri) from error
-            raise
-    logged = _LOGGED_URI.fullmatch(version.source or "")
-    return RunModel(
-        name=version.name,
-        uri=uri,
-        source=version.source,
-        location=version.source,
-        run_id=version.run_id or None,
-        model_id=logged["id"] if logged else None,
-    )
-
-
-def _gone(error: MlflowException) -> bool:
-    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE")
-
-
-def _no_such_model(backend: Backend, uri: str) -> NotFoundError:
-    what = f"Model {uri!r} does not exist in {backend.safe_uri}."
-    return ModelNotFoundError(what, "Check the URI, or leave it out to use the current run's model.")
-
-
-def local_path(uri: str) -> str:
-    """Return the file-system path of a ``file:`` URI or a plain path."""
-    parts = urlsplit(uri)
-    return unquote(parts.path) if parts.scheme == "file" else uri
-
-
-def signature_width(model: RunModel) -> int | None:
-    """Return the number of input features in the model's signature, where its files lie on this machine."""
-    if urlsplit(model.location).scheme not in ("", "file"):
-        return None
-    info = mlflow.models.Model.load(local_path(model.location))
-    inputs = info.signature.inputs if info.signature else None
-    if inputs is None:
-        return None
-    if not inputs.is_tensor_spec():
-        return len(inputs.inputs)
-    shape = inputs.inputs[0].shape
-    return int(shape[-1]) if len(inputs.inputs) == 1 and len(shape) == 2 and shape[-1] > 0 else None  # noqa: PLR2004 - rows and columns

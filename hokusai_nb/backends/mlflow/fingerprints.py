@@ -1,0 +1,38 @@
+"""What an estimator has learnt, as a digest."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+
+from hokusai_nb.log import logger
+
+__all__ = ["fingerprint"]
+
+
+class _Digest:
+    """A file that keeps only the digest of what is written to it."""
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        return memoryview(data).nbytes
+
+
+def fingerprint(estimator: object) -> str | None:
+    """Return a digest of what an estimator has learnt, equal for equal training.
+
+    Cloudpickle and not pickle, because it stores the code of classes written in a notebook too, so
+    that one whose method was changed is another. None where the estimator cannot be pickled.
+    """
+    digest = _Digest()
+    try:
+        cloudpickle.Pickler(digest, protocol=5).dump(estimator)
+    except Exception:  # noqa: BLE001 - pickling runs the estimator's own code
+        logger.debug("%s has no fingerprint.", type(estimator), exc_info=True)
+        return None
+    return digest.sha256.hexdigest()

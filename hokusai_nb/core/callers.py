@@ -1,0 +1,39 @@
+"""What a Python caller gets that a magic line or a form does not need."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+from hokusai_nb.errors import HokusaiWarning, ValidationError
+from hokusai_nb.schema.problems import Problem, quoted
+
+if TYPE_CHECKING:
+    from hokusai_nb.schema.records import RegisteredModel
+
+__all__ = ["stated", "warned"]
+
+
+def stated(argument: str, value: object) -> str:
+    """Return an argument that must be given: a verb that lacks it would take the current run's.
+
+    Raises:
+        ValidationError: It is None, blank or no text.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise ValidationError([Problem(field=argument, what=f"{argument} is missing.", hint="It is required.")])
+    if not isinstance(value, str):
+        what = f"{argument} must be text: {quoted(value)}"
+        raise ValidationError([Problem(field=argument, what=what, hint="Such as models:/m-… or a run's id.")])
+    return value
+
+
+def warned(model: RegisteredModel) -> RegisteredModel:
+    """Return the version, and warn in the caller's own line of what a card would show below it."""
+    level, frame = 1, sys._getframe()  # noqa: SLF001 - the one way to find the line outside of this package
+    while frame.f_back and frame.f_globals["__name__"].startswith("hokusai_nb."):
+        level, frame = level + 1, frame.f_back
+    for problem in model.warnings:
+        warnings.warn(f"{problem.what} {problem.hint}".strip(), HokusaiWarning, stacklevel=level)
+    return model

@@ -1,0 +1,38 @@
+"""An estimator is known by what it has learnt."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+
+from hokusai_nb.backends.mlflow.fingerprints import fingerprint
+
+X = np.array([[0.0], [1.0], [2.0], [3.0]] * 5)
+Y = np.array([0, 0, 1, 1] * 5)
+
+
+def forest(**params):
+    return RandomForestClassifier(5, random_state=0, **params).fit(X, Y)
+
+
+def test_the_same_training_has_the_same_fingerprint_and_other_training_another():
+    first = forest()
+    print_before = fingerprint(first)
+    first.predict(X)
+    assert print_before == fingerprint(first) == fingerprint(forest())
+    assert fingerprint(forest(max_depth=1)) != print_before
+
+
+def test_a_class_written_in_a_notebook_changes_the_fingerprint_with_its_code():
+    def define(code):
+        namespace = {"__name__": "__main__"}
+        exec(code, namespace)
+        return fingerprint(namespace["Model"]())
+
+    assert define("class Model:\n    def predict(self): return 1") != define(
+        "class Model:\n    def predict(self): return 2"
+    )
+
+
+def test_what_cannot_be_pickled_has_no_fingerprint():
+    assert fingerprint(i for i in X) is None
