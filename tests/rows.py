@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import sqlalchemy
-from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlModelVersionTag, SqlRegisteredModel
+from mlflow.store.model_registry.dbmodels.models import (
+    SqlModelVersion,
+    SqlModelVersionTag,
+    SqlRegisteredModel,
+    SqlRegisteredModelTag,
+)
 
 
 def add_versions(uri, versions):
@@ -38,6 +43,16 @@ def add_versions(uri, versions):
         connection.execute(sqlalchemy.insert(SqlModelVersion), rows)
         if tags:
             connection.execute(sqlalchemy.insert(SqlModelVersionTag), tags)
+    engine.dispose()
+
+
+def add_prompt(uri, name):
+    """Write a prompt into a store's tables: MLflow's own call goes on writing in a thread of its own."""
+    tag = {"key": "mlflow.prompt.is_prompt", "value": "true"}
+    add_versions(uri, [{"name": name, "version": 1, "tags": {tag["key"]: tag["value"]}, "source": "dummy-source"}])
+    engine = sqlalchemy.create_engine(uri)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.insert(SqlRegisteredModelTag), [{"name": name, **tag}])
     engine.dispose()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hokusai_nb.backends.mlflow import models, runs
 from hokusai_nb.errors import AmbiguousModelError, NoCurrentRunError, NoModelError
 from hokusai_nb.schema.metrics import find_metric
+from hokusai_nb.schema.problems import quoted
 from hokusai_nb.schema.values import format_decimal
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def choose_model(backend: Backend, run: RunFacts, named: str | None = None) -> R
     if len(newest) == 1:
         return wanted[0]
     if not wanted:
-        what = f"Run {run.name} ({run.run_id}) holds no model {named!r}."
+        what = f"Run {run.name} ({run.run_id}) holds no model {quoted(named)}."
         raise NoModelError(what, f"It holds: {', '.join(dict.fromkeys(m.name for m in held))}.")
     candidates = [m for m in wanted if m is newest[m.name]]
     listed = ", ".join(f"{m.name} ({m.uri})" for m in candidates)

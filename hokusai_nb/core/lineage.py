@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hokusai_nb.schema.metrics import Metric, find_metric, improvement
-from hokusai_nb.schema.problems import Problem
+from hokusai_nb.schema.problems import Problem, quoted
 from hokusai_nb.schema.records import Comparison, Lineage, LineageEntry
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _parents(versions: Sequence[RegisteredModel]) -> tuple[dict[str, str], list[
         stated = version.tags.get(PARENT_TAG)
         parent = stated if stated is not None else before
         if parent is not None and parent not in known:
-            what = f"Version {version.version} names the parent {parent!r}, which does not exist."
+            what = f"Version {version.version} names the parent {quoted(parent)}, which does not exist."
             problems.append(
                 Problem(field=PARENT_TAG, what=what, hint="It is shown without a parent.", severity="warning")
             )

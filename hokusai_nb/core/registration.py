@@ -12,18 +12,29 @@ from hokusai_nb.config import settings
 from hokusai_nb.core.current_run import choose_model, current_run, measured_value
 from hokusai_nb.errors import ValidationError
 from hokusai_nb.schema.metrics import check_benchmark
-from hokusai_nb.schema.problems import Problem, errors_in, raise_for
+from hokusai_nb.schema.problems import Problem, errors_in, quoted, raise_for
 from hokusai_nb.schema.records import RegisteredModel
 from hokusai_nb.schema.runs import RunModel
 from hokusai_nb.schema.tag_values import check_contributor
-from hokusai_nb.schema.tags import CONTRIBUTOR_TAGS, KEY_TAG, METRIC_TAG, TOKEN_TAG, VALUE_TAG, check_extra_tags
+from hokusai_nb.schema.tags import (
+    CONTRIBUTOR_TAGS,
+    KEY_TAG,
+    MAX_VALUE_LENGTH,
+    METRIC_TAG,
+    TOKEN_TAG,
+    VALUE_TAG,
+    check_extra_tags,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
 
     from hokusai_nb.backends.mlflow.client import Backend
     from hokusai_nb.schema.runs import Dataset, RunFacts
     from hokusai_nb.schema.verbs import Register
+
+    AskRun: TypeAlias = Callable[[], RunFacts | None]
 
 __all__ = ["register"]
 
@@ -55,7 +66,7 @@ def register(
     run, held = _run_and_model(backend, verb, logs=estimator is not None)
     if estimator is not None and identity is None and (learnt := fingerprint(estimator)):
         identity = f"estimator {learnt}"
-    value = verb.value if verb.value is not None else _value_from(run, verb.metric)
+    value = verb.value if verb.value is not None else _value_from(run(), verb.metric)
     raise_for(check_benchmark(verb.metric, value))
     stated, doubts = _stated_tags(verb, value)
     if held is not None:
@@ -68,12 +79,17 @@ def register(
             made = creation.find_registration(backend, verb.name, _key(verb.name, identity, stated))
             if made is not None:
                 return _finished(made, verb, doubts)
-        model = _log(backend, run, estimator, input_example, dry_run=verb.dry_run)
+        model = _log(backend, run(), estimator, input_example, dry_run=verb.dry_run)
     key = _key(verb.name, identity or (model.run_id, model.model_id or model.source), stated)
-    recorded = {**_from_run(run, model), **(provenance or {}), **stated, KEY_TAG: key}
+
+    def recorded() -> dict[str, str]:
+        return {**_from_run(run(), model), **_storable(provenance or {}), **stated, KEY_TAG: key}
+
     if verb.dry_run:
-        return _finished(_preview(backend, verb, model, recorded), verb, doubts)
-    made = creation.create(backend, verb.name, model, recorded, force_new=verb.force_new, any_run=identity is not None)
+        return _finished(_preview(backend, verb, model, recorded()), verb, doubts)
+    made = creation.create(
+        backend, verb.name, model, key, recorded, force_new=verb.force_new, any_run=identity is not None
+    )
     return _finished(made, verb, doubts)
 
 
@@ -81,13 +97,13 @@ def _finished(made: RegisteredModel, verb: Register, doubts: Sequence[Problem]) 
     return made.model_copy(update={"warnings": (*verb.warnings(), *doubts), "dry_run": verb.dry_run})
 
 
-def _run_and_model(backend: Backend, verb: Register, *, logs: bool) -> tuple[RunFacts | None, RunModel | None]:
-    """Return the run and its model; no model where an estimator is to be logged as one."""
+def _run_and_model(backend: Backend, verb: Register, *, logs: bool) -> tuple[AskRun, RunModel | None]:
+    """Return what tells the run, and its model; no model where an estimator is to be logged as one."""
     # A logged model's name holds neither of the two; a URI or a path always does.
     if not logs and verb.model is not None and {":", "/"} & set(verb.model):
         return _by_uri(backend, verb.model, verb.run)
     run = current_run(backend, verb.run)
-    return run, None if logs else choose_model(backend, run, verb.model)
+    return lambda: run, None if logs else choose_model(backend, run, verb.model)
 
 
 def _log(
@@ -99,14 +115,15 @@ def _log(
     return logging.log_estimator(backend, estimator, run_id=run.run_id, input_example=input_example)
 
 
-def _by_uri(backend: Backend, uri: str, named_run: str | None) -> tuple[RunFacts | None, RunModel]:
+def _by_uri(backend: Backend, uri: str, named_run: str | None) -> tuple[AskRun, RunModel]:
     model, run = models.find_model_and_run(backend, uri)
     if named_run is None or named_run == model.run_id:
         return run, model
     if model.run_id:
-        what = f"Model {uri!r} belongs to run {model.run_id!r}, not to {named_run!r}."
+        what = f"Model {quoted(uri)} belongs to run {quoted(model.run_id)}, not to {quoted(named_run)}."
         raise ValidationError([Problem(field="run", what=what, hint="Leave --run out.", repair=model.run_id)])
-    return runs.get_run(backend, named_run), model.model_copy(update={"run_id": named_run})
+    named = runs.get_run(backend, named_run)
+    return lambda: named, model.model_copy(update={"run_id": named_run})
 
 
 def _value_from(run: RunFacts | None, metric: str) -> str:
@@ -124,7 +141,7 @@ def _value_from(run: RunFacts | None, metric: str) -> str:
         names = sorted(run.metrics)
         more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
         has = ", ".join(names[:_LISTED]) + more if names else "no metric at all"
-        what = f"Run {run.name} ({run.run_id}) has no metric {metric!r}."
+        what = f"Run {run.name} ({run.run_id}) has no metric {quoted(metric)}."
         hint = f"It has {has}. Log it, choose another metric, or give the value: --value 0.91"
     raise ValidationError([Problem(field="value", what=what, hint=hint)])
 
@@ -169,6 +186,11 @@ def _rows(datasets: Sequence[Dataset]) -> int | None:
     """Return how many rows they have together, or None if that is not known of each."""
     counts = [d.rows for d in datasets if d.rows is not None]
     return sum(counts) if counts and len(counts) == len(datasets) else None
+
+
+def _storable(provenance: Mapping[str, str]) -> dict[str, str]:
+    """Return tags that no user typed with what no database holds taken out: a path may be any bytes."""
+    return {k: v.encode(errors="replace").decode().replace("\0", "")[:MAX_VALUE_LENGTH] for k, v in provenance.items()}
 
 
 def _key(name: str, identity: object, stated: Mapping[str, str]) -> str:

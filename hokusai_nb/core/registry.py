@@ -215,7 +215,7 @@ class ModelRegistry:
             self.get_latest_model_version(name) if version is None else versions.get(self.backend, name, str(version))
         )
         if model.token_id is None:
-            what = f"Version {model.version} of {name!r} carries no Hokusai token."
+            what = f"Version {model.version} of {quoted(name)} carries no Hokusai token."
             raise ModelNotFoundError(what, "Register it under one, or name a version that has one.")
         return model
 
@@ -227,7 +227,7 @@ class ModelRegistry:
         """
         if newest := versions.latest(self.backend, name):
             return newest
-        what = f"Model {name!r} does not exist in {self.backend.safe_uri}, or has no version."
+        what = f"Model {quoted(name)} does not exist in {self.backend.safe_uri}, or has no version."
         raise ModelNotFoundError(what, "List what there is with %hokusai_models or ModelRegistry().list_models().")
 
     def list_models(self, prefix: str | None = None) -> ModelList:

@@ -285,7 +285,7 @@ def test_the_lineage_of_two_thousand_versions_is_complete(store, registry):
 @pytest.mark.slow
 def test_the_runs_of_a_lineage_are_fetched_in_one_search(proxy, unique):
     registry, name = ModelRegistry(proxy.address), unique("m")
-    made = [train(proxy.address, accuracy=0.5 + i / 100) for i in range(12)]
+    made = [train(proxy.address, accuracy=0.5 + i / 100) for i in range(5)]
     registry.register_many(
         [
             {"uri": m.model_uri, "name": name, "token_id": "MSG-AI", "metric": "accuracy", "value": 0.5 + i / 100}

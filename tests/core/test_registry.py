@@ -26,7 +26,7 @@ from hokusai_nb.schema.names import check_model_name
 from hokusai_nb.schema.tags import KEY_TAG, METRIC_TAG, TOKEN_TAG, VALUE_TAG, check_extra_tags
 from hokusai_nb.schema.tokens import check_token
 from tests.conftest import MLMODEL, both, train
-from tests.rows import add_versions, row_counts
+from tests.rows import add_prompt, add_versions, row_counts
 
 REQUIRED = {TOKEN_TAG: "MSG-AI", METRIC_TAG: "accuracy", VALUE_TAG: "0.9"}
 HOSTILE = "it's \"<script>\" \\ 100% _ `x`\n😀 -- ' OR 1=1"
@@ -242,7 +242,7 @@ def test_a_model_whose_run_is_gone_is_refused_and_nothing_is_written(store, regi
 
 
 def test_a_prompts_name_is_refused_and_nothing_is_written(store, registry, trained):
-    mlflow.MlflowClient(store).register_prompt("hook", "Say {{x}}")
+    add_prompt(store, "hook")
     made, before = trained(), row_counts(store)
     with pytest.raises(ValidationError, match="'hook' is the name of a prompt"):
         registry.register_tokenized_model(made.model_uri, "hook", "MSG-AI", "accuracy", "0.9")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
 from mlflow.exceptions import MlflowException
 
@@ -12,11 +14,11 @@ from hokusai_nb.backends.mlflow import search
 from hokusai_nb.backends.mlflow.failures import answer_lost
 from hokusai_nb.backends.mlflow.versions import record
 from hokusai_nb.errors import ValidationError
-from hokusai_nb.schema.problems import Problem
+from hokusai_nb.schema.problems import Problem, quoted
 from hokusai_nb.schema.tags import KEY_TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["create", "ensure_model", "find_registration"]
 
+S = TypeVar("S")
+T = TypeVar("T")
 IS_PROMPT = "mlflow.prompt.is_prompt"
 LOOK_AGAIN = (0.0, 0.3, 0.9)
 """Seconds before each look for a version whose creation was not confirmed."""
@@ -40,7 +44,8 @@ def create(
     backend: Backend,
     name: str,
     model: RunModel,
-    tags: Mapping[str, str],
+    key: str,
+    tags: Callable[[], Mapping[str, str]],
     *,
     force_new: bool = False,
     any_run: bool = False,
@@ -54,16 +59,19 @@ def create(
         backend: Where to write.
         name: Registered model name.
         model: What to register.
-        tags: All tags; `KEY_TAG` identifies the registration.
+        key: Identifies the registration; the value of `KEY_TAG`.
+        tags: Returns all tags; on a server it is called while the earlier registration is looked for.
         force_new: Make a new version even if this registration was made before.
         any_run: Whether the same registration may have been made from another run.
 
     Raises:
         ValidationError: The name is a prompt's.
     """
-    key, run_id = tags[KEY_TAG], None if any_run else model.run_id
+    run_id = None if any_run else model.run_id
     with _LOCKS[hash((backend.registry_uri, name, key)) % len(_LOCKS)], backend.calling() as client:
-        before = _find(client, name, key, run_id)
+        before, recorded = _at_once(
+            lambda: _find(client, name, key, run_id), lambda: dict(tags()), in_parallel=backend.is_server
+        )
         if before and not force_new:
             return record(backend, before[0], created=False)
         _refuse_prompt(backend, client, name)
@@ -78,10 +86,10 @@ def create(
 
         def attempt() -> ModelVersion:
             return client.create_model_version(
-                name, source, run_id=model.run_id, tags=dict(tags), await_creation_for=0, model_id=model_id
+                name, source, run_id=model.run_id, tags=recorded, await_creation_for=0, model_id=model_id
             )
 
-        made = _create(client, name, attempt, unseen)
+        made = _create(client, name, attempt, unseen, LOOK_AGAIN if backend.is_server else LOOK_AGAIN[:1])
     return record(backend, made)
 
 
@@ -114,6 +122,20 @@ def _find(client: MlflowClient, name: str, key: str, run_id: str | None) -> list
     return [v for v in found if v.name == name and v.tags.get(KEY_TAG) == key]
 
 
+def _at_once(first: Callable[[], S], second: Callable[[], T], *, in_parallel: bool) -> tuple[S, T]:
+    """Return what two functions return; an error of the second comes first, as if it had been called first.
+
+    A server answers two questions in the time of one; a database in this process does not.
+    """
+    if not in_parallel:
+        after = second()
+        return first(), after
+    with ThreadPoolExecutor(1, thread_name_prefix="hokusai-look") as pool:
+        asked = pool.submit(contextvars.copy_context().run, first)
+        after = second()
+        return asked.result(), after
+
+
 def _source(backend: Backend, model: RunModel) -> str:
     """Return what the version stores as its source.
 
@@ -134,19 +156,24 @@ def _refuse_prompt(backend: Backend, client: MlflowClient, name: str) -> None:
     named, _ = search.exactly("name", name)
     prompts = search.registered_models(client, f"{search.tag(IS_PROMPT)} = 'true' AND {named}")
     if any(p.name == name for p in prompts):
-        what = f"{name!r} is the name of a prompt, and MLflow keeps models and prompts in one list."
+        what = f"{quoted(name)} is the name of a prompt, and MLflow keeps models and prompts in one list."
         raise ValidationError([Problem(field="name", what=what, hint="Choose another name.")])
     _KNOWN.add((backend.registry_uri, name))
 
 
 def _create(
-    client: MlflowClient, name: str, attempt: Callable[[], ModelVersion], unseen: Callable[[], ModelVersion | None]
+    client: MlflowClient,
+    name: str,
+    attempt: Callable[[], ModelVersion],
+    unseen: Callable[[], ModelVersion | None],
+    pauses: Sequence[float],
 ) -> ModelVersion:
+    """Create a version, and its model if there is none; look for it where an attempt got no proper answer."""
     try:
         return attempt()
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            if made := _made_all_the_same(error, unseen):
+            if made := _made_all_the_same(error, unseen, pauses):
                 return made
             # Only where there is no model yet, the call cannot have made, nor still make, a version.
             if not answer_lost(error) or _exists(client, name):
@@ -155,16 +182,18 @@ def _create(
     try:
         return attempt()
     except MlflowException as error:
-        if made := _made_all_the_same(error, unseen):
+        if made := _made_all_the_same(error, unseen, pauses):
             return made
         raise
 
 
-def _made_all_the_same(error: MlflowException, unseen: Callable[[], ModelVersion | None]) -> ModelVersion | None:
+def _made_all_the_same(
+    error: MlflowException, unseen: Callable[[], ModelVersion | None], pauses: Sequence[float]
+) -> ModelVersion | None:
     """Return the version that a call without a proper answer made, or None."""
     if not answer_lost(error):
         return None
-    for pause in LOOK_AGAIN:
+    for pause in pauses:
         time.sleep(pause)
         try:
             if made := unseen():

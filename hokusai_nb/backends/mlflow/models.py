@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 from pathlib import Path
@@ -19,9 +20,12 @@ from hokusai_nb.backends.mlflow.runs import get_run
 from hokusai_nb.backends.mlflow.versions import MODEL_ID
 from hokusai_nb.errors import ModelNotFoundError, NoModelError
 from hokusai_nb.log import logger
+from hokusai_nb.schema.problems import quoted
 from hokusai_nb.schema.runs import RunModel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
@@ -106,24 +110,26 @@ def find_model(backend: Backend, uri: str) -> RunModel:
     if scheme is None or scheme["scheme"].lower() == "file":
         return _in_folder(uri)
     if scheme["scheme"] in ("runs", "models"):
-        what = f"{uri!r} is not complete."
+        what = f"{quoted(uri)} is not complete."
         raise ModelNotFoundError(what, "Give runs:/RUN/PATH, models:/m-…, models:/NAME/VERSION or models:/NAME@ALIAS.")
     return _elsewhere(uri)
 
 
-def find_model_and_run(backend: Backend, uri: str) -> tuple[RunModel, RunFacts | None]:
-    """Return what `find_model` does, with the run that the model is of, or None if it is of none.
+def find_model_and_run(backend: Backend, uri: str) -> tuple[RunModel, Callable[[], RunFacts | None]]:
+    """Return what `find_model` does, with a function that returns the model's run, or None if it is of none.
+
+    The run is asked for when it is wanted, and once; the function raises `RunNotFoundError` if it is gone.
 
     Raises:
-        RunNotFoundError: The run does not exist, or it was deleted.
+        RunNotFoundError: The URI's run does not exist, or it was deleted.
         NoModelError: The run, or the folder, holds no such model.
         ModelNotFoundError: No such logged model or registered version.
     """
     if match := _RUNS_URI.fullmatch(uri):
         run = get_run(backend, match["run"])
-        return _of_run(backend, run, match["path"] or ""), run
+        return _of_run(backend, run, match["path"] or ""), lambda: run
     model = find_model(backend, uri)
-    return model, get_run(backend, model.run_id) if model.run_id else None
+    return model, functools.cache(lambda: get_run(backend, model.run_id) if model.run_id else None)
 
 
 def _of_run(backend: Backend, run: RunFacts, path: str) -> RunModel:
@@ -135,7 +141,11 @@ def _of_run(backend: Backend, run: RunFacts, path: str) -> RunModel:
         with backend.calling() as client:
             if artifact := _artifact_model(client, run, path):  # a folder deeper than the first level
                 return artifact
-    what = f"Run {run.run_id!r} holds no model {path!r}." if path else f"runs:/{run.run_id} names no model of the run."
+    what = (
+        f"Run {quoted(run.run_id)} holds no model {quoted(path)}."
+        if path
+        else f"runs:/{run.run_id} names no model of the run."
+    )
     has = ", ".join(dict.fromkeys(m.name for m in models))
     raise NoModelError(what, f"It holds: {has}." if has else "It holds no model at all.")
 
@@ -149,7 +159,7 @@ def _by_id(backend: Backend, uri: str, model_id: str) -> RunModel:
                 raise _no_such_model(backend, uri) from error
             raise
     if not _is_whole(model):
-        what = f"Model {uri!r} was not stored completely: it is {str(model.status).lower()}."
+        what = f"Model {quoted(uri)} was not stored completely: it is {str(model.status).lower()}."
         raise NoModelError(what, "Log it again.")
     return _logged(model)
 
@@ -193,7 +203,7 @@ def _gone(error: MlflowException) -> bool:
 
 
 def _no_such_model(backend: Backend, uri: str) -> ModelNotFoundError:
-    what = f"Model {uri!r} does not exist in {backend.safe_uri}."
+    what = f"Model {quoted(uri)} does not exist in {backend.safe_uri}."
     return ModelNotFoundError(what, "Check the URI, or leave it out to use the current run's model.")
 
 
@@ -204,10 +214,10 @@ def _in_folder(uri: str) -> RunModel:
         folder = local_path(uri).resolve()
         found = (folder / MLMODEL).is_file()
     except (OSError, ValueError) as error:  # a loop of links, or a character that no path can hold
-        what = f"There is no MLflow model at {uri!r}."
+        what = f"There is no MLflow model at {quoted(uri)}."
         raise NoModelError(what, hint) from error
     if not found:
-        what = f"There is no MLflow model at {uri!r}."
+        what = f"There is no MLflow model at {quoted(uri)}."
         raise NoModelError(what, hint)
     return RunModel(name=folder.name, uri=uri, source=str(folder), location=str(folder), run_id=None)
 
@@ -219,10 +229,10 @@ def _elsewhere(uri: str) -> RunModel:
             names = {posixpath.basename(f.path) for f in mlflow.artifacts.list_artifacts(artifact_uri=uri)}
         except Exception as error:
             # Whatever library opens the scheme raises errors of its own.
-            what = f"The model at {uri!r} cannot be read: {type(error).__name__}."
+            what = f"The model at {quoted(uri)} cannot be read: {type(error).__name__}."
             raise NoModelError(what, "Check the address and the credentials for it.") from error
     if MLMODEL not in names:
-        what = f"There is no MLflow model at {uri!r}."
+        what = f"There is no MLflow model at {quoted(uri)}."
         raise NoModelError(what, "Give the folder that holds the MLmodel file.")
     return RunModel(name=uri.rstrip("/").rpartition("/")[2], uri=uri, source=uri, location=uri, run_id=None)
 

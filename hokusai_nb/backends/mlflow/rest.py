@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["PatientClient", "Server", "credentials"]
 
 CONNECT_SECONDS = 2.0
-GREETING_SECONDS = 4.0
+GREETING_SECONDS = 3.5
 """How long a server may take for the first sign of life."""
 PROBE_AFTER_SECONDS = 30.0
 SILENT_SECONDS = 1.8
@@ -238,9 +238,9 @@ class _RegistryStore(RegistryRestStore):
         super().__init__(server.creds)
         self._server = server
 
-    def _call_endpoint(self, api: Any, json_body: str | None, *args: object, **kwargs: object) -> Any:
-        if args or kwargs:  # alternative endpoints of older servers and extra headers: MLflow's own way
-            return super()._call_endpoint(api, json_body, *args, **kwargs)
+    def _call_endpoint(self, api: Any, json_body: str | None, *_: object, **__: object) -> Any:
+        # What else MLflow's own would take is about servers of years ago and of Databricks.
+        self._validate_workspace_support_if_specified()
         endpoint, method = self._get_endpoint_from_method(api)
         return self._server.call(endpoint, method, json_body, self._get_response_from_method(api))
 

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import fluent
 
 from hokusai_nb.errors import HokusaiError, RunNotFoundError
+from hokusai_nb.schema.problems import quoted
 from hokusai_nb.schema.runs import Dataset, RunFacts
 
 if TYPE_CHECKING:
@@ -154,11 +155,11 @@ def get_run(backend: Backend, run_id: str) -> RunFacts:
             run = client.get_run(run_id)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                what = f"Run {run_id!r} does not exist in {backend.safe_uri}."
+                what = f"Run {quoted(run_id)} does not exist in {backend.safe_uri}."
                 raise RunNotFoundError(what, hint) from error
             raise
     if run.info.lifecycle_stage == "deleted":
-        what = f"Run {run_id!r} was deleted."
+        what = f"Run {quoted(run_id)} was deleted."
         raise RunNotFoundError(what, "Restore it in MLflow, or name another run.")
     return _facts(run)
 

@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from hokusai_nb.backends.mlflow import search
 from hokusai_nb.errors import ModelNotFoundError
+from hokusai_nb.schema.problems import quoted
 from hokusai_nb.schema.records import RegisteredModel
 from hokusai_nb.schema.tags import METRIC_TAG, TOKEN_TAG, VALUE_TAG
 from hokusai_nb.schema.tokens import fold_token
@@ -76,7 +77,7 @@ def _refuse_impossible(backend: Backend, name: str, version: str) -> None:
 
 
 def _missing(backend: Backend, name: str, version: str) -> ModelNotFoundError:
-    what = f"Model {name!r} has no version {version!r} in {backend.safe_uri}."
+    what = f"Model {quoted(name)} has no version {quoted(version)} in {backend.safe_uri}."
     return ModelNotFoundError(what, "List what there is with %hokusai_models or ModelRegistry().list_models().")
 
 

@@ -8,9 +8,10 @@ from mlflow.entities import LoggedModelStatus
 
 from hokusai_nb.backends.mlflow import models, runs
 from hokusai_nb.backends.mlflow.client import Backend
-from hokusai_nb.errors import ModelNotFoundError, NoModelError, RunNotFoundError
+from hokusai_nb.errors import ModelNotFoundError, NoModelError, RegistryError, RunNotFoundError
 from hokusai_nb.schema.runs import RunModel
 from tests.conftest import MLMODEL, train
+from tests.servers import scripted
 
 SIGNATURE = "signature:\n  inputs: '{}'\n"
 
@@ -106,7 +107,7 @@ def test_a_logged_model_is_found_by_its_id_by_its_run_and_with_its_run(store, ba
     assert models.find_model(backend, f"runs:/{made.run_id}/{made.model_id}") == by_id
     for uri in (made.model_uri, made.runs_uri):
         model, run = models.find_model_and_run(backend, uri)
-        assert (model, run.run_id) == (by_id, made.run_id)
+        assert (model, run().run_id) == (by_id, made.run_id)
 
 
 def test_of_two_models_of_one_name_the_newest_is_meant(store, backend):
@@ -152,7 +153,7 @@ def test_the_run_of_a_uri_must_exist(store, backend):
     with pytest.raises(RunNotFoundError, match="was deleted"):
         models.find_model(backend, made.runs_uri)
     with pytest.raises(RunNotFoundError, match="was deleted"):
-        models.find_model_and_run(backend, made.model_uri)
+        models.find_model_and_run(backend, made.model_uri)[1]()
     with pytest.raises(RunNotFoundError, match="does not exist"):
         models.find_model(backend, "runs:/0000/model")
 
@@ -176,7 +177,7 @@ def test_a_registered_version_is_found_by_number_alias_and_latest(store, backend
     assert models.find_model(backend, f"models:/{name}@champion").model_id == first.model_id
     assert models.find_model(backend, f"models:/{name}/latest").model_id == second.model_id
     model, run = models.find_model_and_run(backend, f"models:/{name}/2")
-    assert (model.run_id, run.run_id, model.source) == (second.run_id, second.run_id, second.model_uri)
+    assert (model.run_id, run().run_id, model.source) == (second.run_id, second.run_id, second.model_uri)
 
 
 def test_a_version_that_was_made_from_the_models_folder_is_the_same_model(store, backend):
@@ -189,7 +190,7 @@ def test_a_version_that_was_made_from_the_models_folder_is_the_same_model(store,
 def test_a_version_without_a_run_has_none(store, backend, folder):
     registered(store, "churn", str(folder))
     model, run = models.find_model_and_run(backend, "models:/churn/1")
-    assert (model.run_id, run, model.source) == (None, None, str(folder))
+    assert (model.run_id, run(), model.source) == (None, None, str(folder))
 
 
 @pytest.mark.parametrize(
@@ -245,6 +246,14 @@ def test_a_place_that_cannot_be_looked_at_is_no_model(backend, uri, monkeypatch)
     assert repr(uri) in caught.value.what
 
 
+def test_what_a_server_cannot_tell_is_not_taken_for_missing():
+    broken = (500, {"error_code": "INTERNAL_ERROR", "message": "disk"}, {})
+    with scripted(lambda _, path: (200, "OK", {}) if path == "/health" else broken) as server:
+        for uri in ("models:/m-1", "models:/churn/1", "models:/churn@champion", "models:/churn/latest", "runs:/a/b"):
+            with pytest.raises(RegistryError, match="disk"):
+                models.find_model(Backend.at(server.address), uri)
+
+
 @pytest.mark.slow
 def test_a_model_on_another_server_is_looked_at_there(server, backend, folder):
     client = mlflow.MlflowClient(server)
@@ -276,6 +285,7 @@ def test_the_columns_of_a_signature_are_counted(folder):
         ('[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 13]}}]', 13),
         ('[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, -1]}}]', None),
         ('[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 28, 28]}}]', None),
+        ('[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 2]}, "name": "a"}]', 2),
         ("not json", None),
         ("[1]", None),
         ("{}", None),
@@ -283,6 +293,11 @@ def test_the_columns_of_a_signature_are_counted(folder):
 )
 def test_a_tensor_has_as_many_features_as_columns(folder, inputs, expected):
     assert width(folder, SIGNATURE.format(inputs)) == expected
+
+
+def test_a_signature_of_outputs_alone_has_no_features(folder):
+    outputs = '[{"type": "double", "required": true}]'
+    assert width(folder, f"signature:\n  outputs: '{outputs}'\n") is None
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ import pytest
 
 from hokusai_nb.backends.mlflow import versions
 from hokusai_nb.backends.mlflow.client import Backend
-from hokusai_nb.errors import ModelNotFoundError
+from hokusai_nb.errors import ModelNotFoundError, RegistryError
 from hokusai_nb.schema.tags import METRIC_TAG, TOKEN_TAG, VALUE_TAG
 from tests.rows import add_versions
+from tests.servers import scripted
 
 ODD = [
     "it's", 'say "x"', "it's \"x\"", "a\\", "%", "_", "a_b", "a%b", "x' AND name != 'y", "`", "-- ", "line\nbreak", "😀"
@@ -74,6 +75,15 @@ def test_a_version_that_does_not_exist_is_named(store, backend, name, version):
             call()
         assert repr(name) in caught.value.what
         assert repr(version) in caught.value.what
+
+
+def test_what_a_server_cannot_tell_is_not_taken_for_missing():
+    broken = (500, {"error_code": "INTERNAL_ERROR", "message": "disk"}, {})
+    with scripted(lambda _, path: (200, "OK", {}) if path == "/health" else broken) as server:
+        backend = Backend.at(server.address)
+        for call in (versions.get, versions.delete, lambda *args: versions.set_tags(*args, {"a": "b"})):
+            with pytest.raises(RegistryError, match="disk"):
+                call(backend, "m", "1")
 
 
 def test_the_latest_is_the_one_with_the_highest_number_and_has_its_aliases(store, backend):
