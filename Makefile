@@ -25,7 +25,7 @@ test: lint ## Run the gates, every test and every notebook, and measure coverage
 	$(BIN)/coverage report --skip-covered
 
 lab: $(READY) ## Open JupyterLab on the tutorials
-	$(BIN)/jupyter lab --ServerApp.root_dir=. --allow-root notebooks/01_register_a_model.ipynb
+	$(BIN)/jupyter lab --ServerApp.root_dir=. $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_register_a_model.ipynb
 
 bench: $(READY) ## Print the table of figures that CONTRIBUTING.md holds
 	$(BIN)/python -m tests.bench

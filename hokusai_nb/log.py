@@ -16,9 +16,9 @@ _USERINFO = re.compile(
     r"(?i)(?P<scheme>https?://)[^/?#\s]+@|(?P<other>(?<![\w+.\-])(?!https?:)[a-z][\w+.\-]*://)(?:[^/:\s]*:\S*|[^/\s]+)@"
 )
 _QUERY = re.compile(
-    r"(?i)(?P<key>[?&](?:password|passwd|pwd|passfile|sslpassword|secret|token|api_?key|access_key|odbc_connect)=)[^&#\s]+"
+    r"(?i)(?P<key>[?&](?:password|passwd|pwd|passfile|sslpassword|secret|token|api_?key|access_key|odbc_connect|sig|signature|x-amz-[a-z-]+|x-goog-[a-z-]+)=)[^&#\s]+"
 )
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/\-]+=*")
+_BEARER = re.compile(r"(?i)\b(bearer|basic|authorization:\s*\w+)\s+[\w.~+/\-]+=*")
 
 
 def redact(text: str) -> str:

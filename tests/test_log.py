@@ -112,3 +112,10 @@ def test_with_logging_of_the_application_records_go_there_alone(monkeypatch, cap
     logger.warning("look here")
     assert stream.getvalue() == "look here\n"
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["https://x/a?sig=s3cret", "s3://b/k?X-Amz-Signature=s3cret", "Authorization: Token s3cret"]
+)
+def test_signatures_and_any_scheme_of_authorization_are_hidden(text):
+    assert "s3cret" not in redact(text)

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from hokusai_nb.backends.mlflow import models, runs
-from hokusai_nb.errors import AmbiguousModelError, NoCurrentRunError, NoModelError
+from hokusai_nb.errors import AmbiguousModelError, NoCurrentRunError, NoModelError, RunNotFoundError
 from hokusai_nb.schema.metrics import find_metric
 from hokusai_nb.schema.problems import quoted
 from hokusai_nb.schema.values import format_decimal
@@ -25,8 +25,8 @@ def current_run(backend: Backend, named: str | None = None) -> RunFacts:
     In this order: the one named, the active run of this thread, the last run that finished here.
 
     Raises:
-        NoCurrentRunError: None is named, and none is active or has finished.
-        RunNotFoundError: The run does not exist, or it was deleted.
+        NoCurrentRunError: None is named, and none is active or has finished, or it is not in this store.
+        RunNotFoundError: The named run does not exist, or it was deleted.
     """
     if named is not None:
         return runs.get_run(backend, named)
@@ -35,7 +35,12 @@ def current_run(backend: Backend, named: str | None = None) -> RunFacts:
         hint = "Train in `with mlflow.start_run():`, use %%hokusai_register, or name a run with --run."
         what = "There is no current run: none is active and none has finished here."
         raise NoCurrentRunError(what, hint)
-    run = runs.get_run(backend, run_id)
+    try:
+        run = runs.get_run(backend, run_id)
+    except RunNotFoundError as error:
+        what = f"The current run, {run_id}, is not in {backend.safe_uri}."
+        hint = "It was made in another store, or it was deleted. Train again here, or set the store it was made in."
+        raise NoCurrentRunError(what, hint) from error
     if not active and run.status != "FINISHED":
         what = f"The last run, {run.name}, is {run.status}."
         raise NoCurrentRunError(what, f"Run it again, or name it to register it all the same: --run {run.run_id}")

@@ -10,6 +10,7 @@ from hokusai_nb.backends.mlflow import creation, logging, models, runs, versions
 from hokusai_nb.backends.mlflow.fingerprints import fingerprint
 from hokusai_nb.config import settings
 from hokusai_nb.core.current_run import choose_model, current_run, measured_value
+from hokusai_nb.core.provenance import collect
 from hokusai_nb.errors import ValidationError
 from hokusai_nb.schema.metrics import check_benchmark
 from hokusai_nb.schema.problems import Problem, errors_in, quoted, raise_for
@@ -60,6 +61,7 @@ def register(
         estimator: Fitted estimator to log to the run first; none if the run holds the model.
         input_example: Input rows, for the signature of the estimator.
         provenance: Tags that say where the registration was made; they are not part of its identity.
+            If None, what the notebook extension collects.
         identity: What makes two registrations the same besides their tags; if None, what the
             estimator has learnt, or else the run's model.
     """
@@ -78,23 +80,46 @@ def register(
         if identity and not verb.force_new:
             made = creation.find_registration(backend, verb.name, _key(verb.name, identity, stated))
             if made is not None:
-                return _finished(made, verb, doubts)
+                return _finished(made, verb, stated, doubts)
         model = _log(backend, run(), estimator, input_example, dry_run=verb.dry_run)
     key = _key(verb.name, identity or (model.run_id, model.model_id or model.source), stated)
 
     def recorded() -> dict[str, str]:
-        return {**_from_run(run(), model), **_storable(provenance or {}), **stated, KEY_TAG: key}
+        return {
+            **_from_run(run(), model),
+            **_storable(collect() if provenance is None else provenance),
+            **stated,
+            KEY_TAG: key,
+        }
 
     if verb.dry_run:
-        return _finished(_preview(backend, verb, model, recorded()), verb, doubts)
+        return _finished(_preview(backend, verb, model, recorded()), verb, stated, doubts)
     made = creation.create(
         backend, verb.name, model, key, recorded, force_new=verb.force_new, any_run=identity is not None
     )
-    return _finished(made, verb, doubts)
+    return _finished(made, verb, stated, doubts)
 
 
-def _finished(made: RegisteredModel, verb: Register, doubts: Sequence[Problem]) -> RegisteredModel:
-    return made.model_copy(update={"warnings": (*verb.warnings(), *doubts), "dry_run": verb.dry_run})
+def _finished(
+    made: RegisteredModel, verb: Register, stated: Mapping[str, str], doubts: Sequence[Problem]
+) -> RegisteredModel:
+    changed = [] if made.created else _changes_since(made, stated)
+    return made.model_copy(update={"warnings": (*verb.warnings(), *doubts, *changed), "dry_run": verb.dry_run})
+
+
+def _changes_since(made: RegisteredModel, stated: Mapping[str, str]) -> list[Problem]:
+    """Return which tags of a registration made before are no longer what is asked for now."""
+    hint = "Change it back with update_model_tags, or make a new version with --force-new."
+    return [
+        Problem(
+            field=key,
+            what=f"Its {key} was changed since it was registered: {quoted(made.tags.get(key))}, not {quoted(value)}.",
+            hint=hint,
+            severity="warning",
+        )
+        for key, value in stated.items()
+        if made.tags.get(key) != value
+    ]
 
 
 def _run_and_model(backend: Backend, verb: Register, *, logs: bool) -> tuple[AskRun, RunModel | None]:

@@ -206,14 +206,16 @@ class ModelRegistry:
     # Reading
 
     def get_tokenized_model(self, name: str, version: int | str | None = None) -> RegisteredModel:
-        """Return a version that carries a token; None means the latest.
+        """Return a version that carries a token; None means the latest that does.
 
         Raises:
             ModelNotFoundError: No such model or version, or it carries no token.
         """
-        model = (
-            self.get_latest_model_version(name) if version is None else versions.get(self.backend, name, str(version))
-        )
+        if version is None:
+            newest = versions.latest(self.backend, name, tokenized=True)
+            model = newest or self.get_latest_model_version(name)
+        else:
+            model = versions.get(self.backend, name, str(version))
         if model.token_id is None:
             what = f"Version {model.version} of {quoted(name)} carries no Hokusai token."
             raise ModelNotFoundError(what, "Register it under one, or name a version that has one.")

@@ -91,6 +91,8 @@ def load(shell: InteractiveShell) -> None:
     """Add the magics and their completion to a shell, in place of any that are there."""
     from IPython.core.completer import context_matcher  # noqa: PLC0415 - a shell has it loaded
 
+    from hokusai_nb.core.provenance import set_collector  # noqa: PLC0415 - only a shell needs it
+
     unload(shell)
     for name, spec in MAGICS.items():
         kind = "line_cell" if spec.cell else "line"
@@ -108,9 +110,19 @@ def load(shell: InteractiveShell) -> None:
     if shell.Completer is not None:
         shell.Completer.custom_matchers.append(matcher)
 
+    def notebook_tags() -> Mapping[str, str]:
+        from hokusai_nb.magics import provenance  # noqa: PLC0415 - imports the schema
+
+        return provenance.notebook_tags(shell)
+
+    set_collector(notebook_tags)
+
 
 def unload(shell: InteractiveShell) -> None:
     """Remove every magic and matcher of ours; a user's own magic of the same name stays."""
+    from hokusai_nb.core.provenance import set_collector  # noqa: PLC0415 - only a shell needs it
+
+    set_collector(None)
     # Told by its module: after a reload of this one, the class is another.
     for table in shell.magics_manager.magics.values():
         for name in [name for name, magic in table.items() if type(magic).__module__ == __name__]:

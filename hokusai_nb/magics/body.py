@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from IPython.core.displayhook import DisplayHook
 
+from hokusai_nb.magics.references import refuse
+
 if TYPE_CHECKING:
     from types import CodeType, TracebackType
 
@@ -37,8 +39,13 @@ class Body:
         self._steps = [self._compiled(tree, "exec"), self._compiled(ast.Interactive(last), "single")]
 
     def _compiled(self, tree: ast.Module | ast.Interactive, mode: str) -> CodeType:
-        # typeshed knows compile of text only; codeop's passes a tree on to Python's own.
-        return self._shell.compile(tree, self._file, mode)  # type: ignore[arg-type]
+        try:
+            # typeshed knows compile of text only; codeop's passes a tree on to Python's own.
+            return self._shell.compile(tree, self._file, mode)  # type: ignore[arg-type]
+        except SyntaxError as error:
+            if "outside" in error.msg and ("await" in error.msg or "async" in error.msg):
+                refuse("A cell below a cell magic cannot await.", "Await in a cell of its own, before this one.")
+            raise
 
     def run(self) -> None:
         """Run it in the user's namespace; the last expression is shown, unless ``;`` follows it.

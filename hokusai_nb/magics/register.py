@@ -9,11 +9,10 @@ from hokusai_nb.backends.mlflow import runs
 from hokusai_nb.backends.mlflow.fingerprints import fingerprint
 from hokusai_nb.core.current_run import models_of
 from hokusai_nb.core.registry import ModelRegistry
-from hokusai_nb.errors import NoCurrentRunError
+from hokusai_nb.errors import HokusaiError, NoCurrentRunError
 from hokusai_nb.magics.body import Body
 from hokusai_nb.magics.completion import suggestions_of
 from hokusai_nb.magics.estimators import find_object, fitted_estimators, new_estimators, only_estimator
-from hokusai_nb.magics.provenance import notebook_tags
 from hokusai_nb.magics.references import refuse
 from hokusai_nb.schema.display import as_json
 from hokusai_nb.schema.verbs import Register
@@ -63,13 +62,27 @@ def _run(body: Body) -> tuple[str, list[RunModel], bool]:
     last, active = runs.current_run_id()
     before = {m.uri for m in models_of(backend, runs.get_run(backend, last))} if last and active else set()
     with runs.run_scope(backend, start=not body.starts_run) as scoped:
-        body.run()
+        _run_body(body)
     run_id = scoped or runs.current_run_id()[0]
     if run_id is None or (run_id == last and not active):
         what = "The cell calls start_run, but no run was started."
         raise NoCurrentRunError(what, "Leave start_run out: the cell is run inside a run anyway.")
     logged = [m for m in models_of(backend, runs.get_run(backend, run_id)) if m.uri not in before]
     return run_id, logged, active
+
+
+def _run_body(body: Body) -> None:
+    """Run the cell; say it plainly where a function that it calls starts a run inside the cell's own."""
+    try:
+        body.run()
+    except Exception as error:
+        if "is already active" not in str(error):
+            raise
+        what = "The cell calls a function that starts a run of its own, inside the cell's run."
+        hint = (
+            "Write start_run(nested=True) there, or train in a plain cell and register with the line %hokusai_register."
+        )
+        raise HokusaiError(what, hint) from error
 
 
 def _cell_identity(cell: str, left: dict[str, Any]) -> str | None:
@@ -95,7 +108,6 @@ def _register(
         verb,
         estimator=estimator,
         input_example=_rows(call, verb),
-        provenance=notebook_tags(call.shell),
         identity=identity,
     )
     suggestions_of(call.shell).invalidate()

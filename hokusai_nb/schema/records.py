@@ -66,7 +66,7 @@ class RegisteredModel(Shown, frozen=True):
     created: bool = True
     """False where the same registration had been made before and its version is returned."""
     dry_run: bool = False
-    """True where nothing was written: ``version`` is then the one that would follow."""
+    """True where nothing was written: ``version`` is then the one that would follow, or a later one after deletions."""
     warnings: tuple[Problem, ...] = ()
     url: str | None = None
     """Page of this version in MLflow's own UI, where a server has one."""

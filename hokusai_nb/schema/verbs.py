@@ -124,7 +124,7 @@ class Register(Verb):
     force_new: Annotated[bool, Option("--force-new")] = False
     """Make a new version even if the same registration was made before."""
     dry_run: Annotated[bool, Option("--dry-run")] = False
-    """Check everything, write nothing."""
+    """Check everything, register nothing; the run of a cell is recorded all the same."""
     as_json: Annotated[bool, Option("--json")] = False
     """Return JSON text."""
 

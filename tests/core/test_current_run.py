@@ -55,7 +55,7 @@ def test_a_last_run_that_was_deleted_is_gone(store, backend):
     with mlflow.start_run() as run:
         pass
     mlflow.MlflowClient(store).delete_run(run.info.run_id)
-    with pytest.raises(RunNotFoundError, match="was deleted"):
+    with pytest.raises(NoCurrentRunError, match="was deleted"):
         current_run(backend)
 
 

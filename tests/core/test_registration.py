@@ -358,3 +358,12 @@ def test_warnings_come_with_the_version(registry, trained):
     assert [p.severity for p in found.warnings] == ["warning"]
     with pytest.warns(HokusaiWarning):
         registry.register_run_model(found.run_id, "m", "MSG-AI", "my_score")
+
+
+def test_a_repetition_whose_version_was_changed_since_says_so(registry, trained):
+    made = trained(accuracy=0.9)
+    registry.register_run_model(made.run_id, "m", "MSG-AI", "accuracy")
+    registry.update_model_tags("m", 1, {"benchmark_value": "0.95"})
+    with pytest.warns(HokusaiWarning, match="benchmark_value was changed since it was registered: '0.95', not '0.9'"):
+        again = registry.register_run_model(made.run_id, "m", "MSG-AI", "accuracy")
+    assert (again.version, again.created) == ("1", False)

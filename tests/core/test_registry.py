@@ -533,3 +533,11 @@ def test_whatever_the_schema_accepts_is_registered_found_and_comes_back_unchange
 def _settings_as_they_were():
     yield
     config.configure(**dict.fromkeys(config.Settings.model_fields))
+
+
+def test_the_latest_tokenized_model_is_the_newest_that_carries_a_token(registry, trained):
+    made = trained(accuracy=0.9)
+    registry.register_run_model(made.run_id, "shared", "MSG-AI", "accuracy")
+    mlflow.MlflowClient().create_model_version("shared", made.model_uri, run_id=made.run_id)
+    assert registry.get_tokenized_model("shared").version == "1"
+    assert registry.get_latest_model_version("shared").version == "2"

@@ -38,8 +38,10 @@ def shell(bare_shell):
     bare_shell.run_line_magic("load_ext", "hokusai_nb")
     yield bare_shell
     from hokusai_nb.config import configure
+    from hokusai_nb.core.provenance import set_collector
 
     configure(contributor=None, notebook_provenance=None)
+    set_collector(None)
 
 
 @pytest.fixture

@@ -361,7 +361,7 @@ def test_an_interrupted_cell_marks_its_run_failed(ready):
     assert newest_run().info.status == "FAILED"
 
 
-@pytest.mark.parametrize("body", ["x = = 1", "x = 1\nreturn x", "await x"])
+@pytest.mark.parametrize("body", ["x = = 1", "x = 1\nreturn x"])
 def test_a_syntax_error_in_the_cell_starts_no_run(ready, body):
     import mlflow
 
@@ -455,3 +455,40 @@ def test_a_magic_that_fails_inside_the_cell_is_reported_once(refused):
         "  There are: --token, --json. See %hokusai_models --help.",
     ]
     assert newest_run().info.status == "FAILED"
+
+
+# What a cell may do
+
+
+def test_a_cell_that_calls_a_function_that_starts_a_run_is_told_what_to_do(run, refused):
+    run(FIT + "def train():\n    with mlflow.start_run():\n        return clf\n")
+    said = " ".join(refused("%%hokusai_register own --token OWN-1 --metric accuracy --value 0.9\nmodel = train()"))
+    assert "starts a run of its own" in said
+    assert "nested=True" in said
+    assert newest_run().info.status == "FAILED"
+    assert versions("own") == []
+
+
+def test_a_cell_that_awaits_is_refused_before_anything_runs(run, refused):
+    run("before = 1")
+    said = " ".join(
+        refused("%%hokusai_register own --token OWN-1 --metric accuracy --value 0.9\nbefore = 2\nawait before")
+    )
+    assert "cannot await" in said
+    assert run("before") == 1
+
+
+def test_the_current_run_of_another_store_is_said_to_be_there(active, run, refused, tmp_path):  # noqa: ARG001 - it is the current one
+    run(f"mlflow.set_tracking_uri('sqlite:///{tmp_path}/other.db')")
+    said = " ".join(refused("%hokusai_register shell-model --token SHELL-001 --metric accuracy"))
+    assert "is not in sqlite:" in said
+    assert "made in another store" in said
+
+
+def test_a_registration_from_python_records_the_notebook_too_until_the_extension_is_unloaded(active, run):
+    call = "ModelRegistry().register_run_model({!r}, {!r}, 'PY-001', 'accuracy').tags"
+    run("from hokusai_nb import ModelRegistry")
+    recorded = run(call.format(active.run_id, "loaded"))
+    assert re.fullmatch(r"[0-9a-f]{64}", recorded["hokusai.notebook.history_digest"])
+    run("%unload_ext hokusai_nb")
+    assert not [key for key in run(call.format(active.run_id, "unloaded")) if key.startswith("hokusai.notebook.")]

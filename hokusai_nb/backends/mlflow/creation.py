@@ -90,6 +90,7 @@ def create(
             )
 
         made = _create(client, name, attempt, unseen, LOOK_AGAIN if backend.is_server else LOOK_AGAIN[:1])
+        _KNOWN.add((backend.registry_uri, name))
     return record(backend, made)
 
 
@@ -147,9 +148,10 @@ def _source(backend: Backend, model: RunModel) -> str:
 
 
 def _refuse_prompt(backend: Backend, client: MlflowClient, name: str) -> None:
-    """Refuse the name of a prompt; asked once for each name, as neither becomes the other.
+    """Refuse the name of a prompt; not asked again for a name that we put a version under.
 
-    MLflow keeps models and prompts in one list and would add the version to the prompt.
+    MLflow keeps models and prompts in one list and would add the version to the prompt. A name that
+    is neither yet may become either.
     """
     if (backend.registry_uri, name) in _KNOWN:
         return
@@ -158,7 +160,6 @@ def _refuse_prompt(backend: Backend, client: MlflowClient, name: str) -> None:
     if any(p.name == name for p in prompts):
         what = f"{quoted(name)} is the name of a prompt, and MLflow keeps models and prompts in one list."
         raise ValidationError([Problem(field="name", what=what, hint="Choose another name.")])
-    _KNOWN.add((backend.registry_uri, name))
 
 
 def _create(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from typing import Any
 
@@ -31,8 +32,19 @@ def fingerprint(estimator: object) -> str | None:
     """
     digest = _Digest()
     try:
-        cloudpickle.Pickler(digest, protocol=5).dump(estimator)
+        cloudpickle.Pickler(digest, protocol=5).dump(_without_timings(estimator))
     except Exception:  # noqa: BLE001 - pickling runs the estimator's own code
         logger.debug("%s has no fingerprint.", type(estimator), exc_info=True)
         return None
     return digest.sha256.hexdigest()
+
+
+def _without_timings(estimator: object) -> object:
+    """Return a scikit-learn search without the seconds that it took, which differ at every fit."""
+    results = getattr(estimator, "cv_results_", None)
+    if not isinstance(results, dict):
+        return estimator
+    learnt = copy.copy(estimator)
+    kept = {key: value for key, value in results.items() if not key.endswith("_time")}
+    learnt.__dict__ = {**vars(estimator), "cv_results_": kept, "refit_time_": None}
+    return learnt

@@ -19,7 +19,7 @@ from hokusai_nb.backends.mlflow.client import quiet
 from hokusai_nb.backends.mlflow.runs import get_run
 from hokusai_nb.backends.mlflow.versions import MODEL_ID
 from hokusai_nb.errors import ModelNotFoundError, NoModelError
-from hokusai_nb.log import logger
+from hokusai_nb.log import logger, redact
 from hokusai_nb.schema.problems import quoted
 from hokusai_nb.schema.runs import RunModel
 
@@ -110,7 +110,7 @@ def find_model(backend: Backend, uri: str) -> RunModel:
     if scheme is None or scheme["scheme"].lower() == "file":
         return _in_folder(uri)
     if scheme["scheme"] in ("runs", "models"):
-        what = f"{quoted(uri)} is not complete."
+        what = f"{quoted(redact(uri))} is not complete."
         raise ModelNotFoundError(what, "Give runs:/RUN/PATH, models:/m-…, models:/NAME/VERSION or models:/NAME@ALIAS.")
     return _elsewhere(uri)
 
@@ -159,7 +159,7 @@ def _by_id(backend: Backend, uri: str, model_id: str) -> RunModel:
                 raise _no_such_model(backend, uri) from error
             raise
     if not _is_whole(model):
-        what = f"Model {quoted(uri)} was not stored completely: it is {str(model.status).lower()}."
+        what = f"Model {quoted(redact(uri))} was not stored completely: it is {str(model.status).lower()}."
         raise NoModelError(what, "Log it again.")
     return _logged(model)
 
@@ -203,7 +203,7 @@ def _gone(error: MlflowException) -> bool:
 
 
 def _no_such_model(backend: Backend, uri: str) -> ModelNotFoundError:
-    what = f"Model {quoted(uri)} does not exist in {backend.safe_uri}."
+    what = f"Model {quoted(redact(uri))} does not exist in {backend.safe_uri}."
     return ModelNotFoundError(what, "Check the URI, or leave it out to use the current run's model.")
 
 
@@ -214,10 +214,10 @@ def _in_folder(uri: str) -> RunModel:
         folder = local_path(uri).resolve()
         found = (folder / MLMODEL).is_file()
     except (OSError, ValueError) as error:  # a loop of links, or a character that no path can hold
-        what = f"There is no MLflow model at {quoted(uri)}."
+        what = f"There is no MLflow model at {quoted(redact(uri))}."
         raise NoModelError(what, hint) from error
     if not found:
-        what = f"There is no MLflow model at {quoted(uri)}."
+        what = f"There is no MLflow model at {quoted(redact(uri))}."
         raise NoModelError(what, hint)
     return RunModel(name=folder.name, uri=uri, source=str(folder), location=str(folder), run_id=None)
 
@@ -229,10 +229,10 @@ def _elsewhere(uri: str) -> RunModel:
             names = {posixpath.basename(f.path) for f in mlflow.artifacts.list_artifacts(artifact_uri=uri)}
         except Exception as error:
             # Whatever library opens the scheme raises errors of its own.
-            what = f"The model at {quoted(uri)} cannot be read: {type(error).__name__}."
+            what = f"The model at {quoted(redact(uri))} cannot be read: {type(error).__name__}."
             raise NoModelError(what, "Check the address and the credentials for it.") from error
     if MLMODEL not in names:
-        what = f"There is no MLflow model at {quoted(uri)}."
+        what = f"There is no MLflow model at {quoted(redact(uri))}."
         raise NoModelError(what, "Give the folder that holds the MLmodel file.")
     return RunModel(name=uri.rstrip("/").rpartition("/")[2], uri=uri, source=uri, location=uri, run_id=None)
 

@@ -87,14 +87,21 @@ def raise_missing(backend: Backend, error: MlflowException, name: str, version: 
         raise _missing(backend, name, version) from error
 
 
-def latest(backend: Backend, name: str) -> RegisteredModel | None:
-    """Return the newest version with its aliases, or None; its time hardly grows with the number of versions."""
+def latest(backend: Backend, name: str, *, tokenized: bool = False) -> RegisteredModel | None:
+    """Return the newest version with its aliases, or None; its time hardly grows with the number of versions.
+
+    Args:
+        backend: Where to look.
+        name: Registered model name.
+        tokenized: Only among versions that carry a token.
+    """
     named, loose = search.exactly("name", name)
+    condition = f"{named} AND {search.tag(TOKEN_TAG)} LIKE '%'" if tokenized else named
     with backend.calling() as client:
         if loose:
-            found = [v for v in search.versions(client, named) if v.name == name]
+            found = [v for v in search.versions(client, condition) if v.name == name]
         else:
-            found = list(client.search_model_versions(named, max_results=1, order_by=["version_number DESC"]))
+            found = list(client.search_model_versions(condition, max_results=1, order_by=["version_number DESC"]))
         if not found:
             return None
         newest = max(found, key=lambda v: int(v.version))

@@ -257,3 +257,13 @@ def test_an_error_of_the_server_that_wrote_nothing_is_reported(proxy, unique):
         create(backend, name, refused, tags())
     assert type(caught.value).__module__ == "hokusai_nb.errors"
     assert len(versions.by_name(backend, name)) == 1
+
+
+@both
+def test_a_prompt_that_was_made_after_the_name_was_free_is_refused_too(sqlite_or_server, unique):
+    backend, name = Backend.at(sqlite_or_server), unique("late-prompt")
+    creation.ensure_model(backend, name)
+    mlflow.MlflowClient(sqlite_or_server).register_prompt(name, "Say {{x}}")
+    model = models.find_model(backend, train(sqlite_or_server).model_uri)
+    with pytest.raises(ValidationError, match="is the name of a prompt"):
+        create(backend, name, model, tags())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 
 from hokusai_nb.backends.mlflow.fingerprints import fingerprint
 
@@ -36,3 +38,12 @@ def test_a_class_written_in_a_notebook_changes_the_fingerprint_with_its_code():
 
 def test_what_cannot_be_pickled_has_no_fingerprint():
     assert fingerprint(i for i in X) is None
+
+
+def test_a_search_is_known_by_what_it_found_and_not_by_the_seconds_it_took():
+    def search(*values):
+        return GridSearchCV(LogisticRegression(), {"C": list(values)}, cv=2).fit(X, Y)
+
+    first = search(1, 2)
+    assert fingerprint(first) == fingerprint(search(1, 2)) != fingerprint(search(1, 3))
+    assert first.refit_time_ is not None

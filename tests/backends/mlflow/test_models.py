@@ -311,3 +311,9 @@ def test_files_that_lie_elsewhere_are_not_looked_at(folder):
     assert width(folder.parent / "gone") is None
     for location in ("mlflow-artifacts:/1/models/m-1/artifacts", "s3://bucket/model", ""):
         assert models.signature_width(RunModel(name="m", uri="u", source="s", location=location, run_id=None)) is None
+
+
+def test_an_address_with_a_password_is_named_without_it(store):
+    with pytest.raises(NoModelError) as caught:
+        models.find_model(Backend.at(store), "https://user:s3cret@127.0.0.1:1/x")
+    assert "s3cret" not in str(caught.value)
