@@ -511,7 +511,7 @@ extra = st.dictionaries(keys, plain | awkward | st.just(""), max_size=3).filter(
 
 
 @given(name=names, token=tokens, more=extra)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_the_schema_accepts_is_registered_found_and_comes_back_unchanged(store, name, token, more):
     assert not check_token(token)
     registry = ModelRegistry(store)

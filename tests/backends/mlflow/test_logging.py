@@ -343,7 +343,7 @@ def test_logging_does_not_wait_for_mlflow_to_guess_requirements(finished):
     log_estimator(backend, estimator, run_id=run_id, input_example=data)
     start = time.perf_counter()
     log_estimator(backend, estimator, run_id=run_id, input_example=data)
-    assert time.perf_counter() - start < 2  # MLflow's own way takes more than seven
+    assert time.perf_counter() - start < 6  # MLflow's own way takes more than seven
 
 
 def test_threads_log_to_their_own_runs_at_once(store):

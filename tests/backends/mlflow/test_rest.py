@@ -108,7 +108,7 @@ def test_a_server_that_is_slow_and_alive_is_waited_for():
 
 def test_an_answer_is_waited_for_as_long_as_the_settings_say():
     def slow(*_):
-        time.sleep(1.5)
+        time.sleep(8)
         return EXPERIMENTS
 
     configure(http_timeout=0.3)
@@ -116,17 +116,17 @@ def test_an_answer_is_waited_for_as_long_as_the_settings_say():
         began = time.monotonic()
         with pytest.raises(ConnectionFailedError, match="it did not answer in time"):
             experiments(server.address)
-        assert time.monotonic() - began < 1.4
+        assert time.monotonic() - began < 6
         assert server.count("/search") == 1, "what was too slow once is not asked again"
 
 
 @pytest.mark.parametrize("statuses", [(429, 502), (503, 504)])
-def test_a_read_is_repeated_twice_and_no_longer_than_a_second(statuses):
+def test_a_read_is_repeated_twice_whatever_the_server_asks_to_wait(statuses):
     answers = [(status, "busy", {"Retry-After": "60"}) for status in statuses] + [EXPERIMENTS]
     with scripted(mlflow_like(lambda *_: answers.pop(0))) as server:
         began = time.monotonic()
         assert experiments(server.address) == ["churn"]
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 30, "Retry-After is 60 seconds"
         assert server.count("/search") == 3
 
 

@@ -192,9 +192,8 @@ def test_a_run_is_read_with_its_figures_and_data_sets(backend, trained):
         (None, None),
     ],
 )
-def test_the_rows_of_a_data_set_are_read_from_a_profile_of_any_shape(backend, trained, profile, rows):
-    made = trained(datasets=[dataset(profile)])
-    assert runs.get_run(backend, made.run_id).datasets[0].rows == rows
+def test_the_rows_of_a_data_set_are_read_from_a_profile_of_any_shape(profile, rows):
+    assert runs._rows(profile) == rows
 
 
 @pytest.mark.filterwarnings("ignore:Starting with pandas version 4.0")  # in MLflow's own reading of a frame
@@ -209,12 +208,12 @@ def test_data_sets_of_numpy_and_pandas_are_counted(backend, trained):
         assert (found.rows, found.digest, found.context) == (rows, data.digest, None)
 
 
-@pytest.mark.parametrize("run_id", ["no-such-run", "", "it's", 'x"', "a' OR '1'='1", "../..", "😀", "a" * 5000, "%"])
-def test_a_run_that_does_not_exist_is_named(backend, run_id):
-    with pytest.raises(RunNotFoundError) as caught:
-        runs.get_run(backend, run_id)
-    assert repr(run_id)[:80] in caught.value.what
-    assert len(caught.value.what) < 400
+def test_a_run_that_does_not_exist_is_named(backend):
+    for run_id in ("no-such-run", "", "it's", 'x"', "a' OR '1'='1", "../..", "😀", "a" * 5000, "%"):
+        with pytest.raises(RunNotFoundError) as caught:
+            runs.get_run(backend, run_id)
+        assert repr(run_id)[:80] in caught.value.what
+        assert len(caught.value.what) < 400
 
 
 def test_a_deleted_run_is_gone(store, backend, trained):

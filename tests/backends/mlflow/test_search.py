@@ -84,7 +84,7 @@ def test_versions_with_odd_names_and_tags_are_found_exactly(store):
 
 
 @given(names=st.lists(texts, min_size=1, max_size=4, unique=True), prefix=texts)
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_begins_with_a_text_is_among_what_is_found(store, names, prefix):
     copy = f"{store}.{next(COPIES)}"
     shutil.copy(store.removeprefix("sqlite:///"), copy.removeprefix("sqlite:///"))
