@@ -33,7 +33,10 @@ def declared(*, with_tests: bool) -> dict[str, Requirement]:
     """Return what pyproject.toml asks for, by canonical name."""
     project = PYPROJECT["project"]
     lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
-    lines += PYPROJECT["dependency-groups"]["test"] if with_tests else []
+    groups = PYPROJECT["dependency-groups"]
+    lines += (
+        [line for name in ("build", "test") for line in groups[name] if isinstance(line, str)] if with_tests else []
+    )
     found = {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
     del found[canonicalize_name(project["name"])]
     return found

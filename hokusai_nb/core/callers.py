@@ -35,5 +35,5 @@ def warned(model: RegisteredModel) -> RegisteredModel:
     while frame.f_back and frame.f_globals["__name__"].startswith("hokusai_nb."):
         level, frame = level + 1, frame.f_back
     for problem in model.warnings:
-        warnings.warn(f"{problem.what} {problem.hint}".strip(), HokusaiWarning, stacklevel=level)
+        warnings.warn(problem.sentence, HokusaiWarning, stacklevel=level)
     return model

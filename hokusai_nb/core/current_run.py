@@ -13,10 +13,12 @@ from hokusai_nb.schema.problems import quoted
 from hokusai_nb.schema.values import format_decimal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hokusai_nb.backends.mlflow.client import Backend
     from hokusai_nb.schema.runs import RunFacts, RunModel
 
-__all__ = ["choose_model", "current_run", "measured_value", "models_of"]
+__all__ = ["choose_model", "chosen_model", "current_run", "measured_value", "models_of"]
 
 
 def current_run(backend: Backend, named: str | None = None) -> RunFacts:
@@ -55,13 +57,22 @@ def models_of(backend: Backend, run: RunFacts) -> list[RunModel]:
 def choose_model(backend: Backend, run: RunFacts, named: str | None = None) -> RunModel:
     """Return the run's only model, or the one named by its name, id or URI.
 
-    Of several models logged under one name, as in a re-run cell, the newest is meant.
-
     Raises:
         NoModelError: The run holds no model, or none of that name.
         AmbiguousModelError: It holds several and none is named; the hint lists them.
     """
-    held = models_of(backend, run)
+    return chosen_model(run, models_of(backend, run), named)
+
+
+def chosen_model(run: RunFacts, held: Sequence[RunModel], named: str | None = None) -> RunModel:
+    """Return the only one of a run's models, newest first, or the one named by its name, id or URI.
+
+    Of several models logged under one name, as in a re-run cell, the newest is meant.
+
+    Raises:
+        NoModelError: There is no model, or none of that name.
+        AmbiguousModelError: There are several and none is named; the hint lists them.
+    """
     if not held:
         what = f"Run {run.name} ({run.run_id}) holds no model."
         raise NoModelError(what, "Log one with mlflow.<flavor>.log_model, or name a fitted estimator: --model VAR")

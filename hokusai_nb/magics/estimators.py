@@ -24,6 +24,10 @@ __all__ = [
     "only_estimator",
 ]
 
+_NAMING = (
+    *(ast.Name, ast.Attribute, ast.Subscript, ast.Slice, ast.Constant, ast.Tuple, ast.UnaryOp),
+    *(ast.expr_context, ast.unaryop),
+)
 _PLAIN = (str, bytes, numbers.Number, types.ModuleType, types.NoneType)
 
 
@@ -80,6 +84,9 @@ def _root(text: str) -> str | None:
     try:
         node = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    # The text may be a model's name out of the registry: reading it must not call anything.
+    if not all(isinstance(part, _NAMING) for part in ast.walk(node)):
         return None
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         node = node.value

@@ -20,16 +20,19 @@ from hokusai_nb.schema.verbs import Register
 if TYPE_CHECKING:
     from hokusai_nb.magics.calling import Call
     from hokusai_nb.schema.display import JsonText
+    from hokusai_nb.schema.receipt import Receipt
     from hokusai_nb.schema.records import RegisteredModel, RunModel
+    from hokusai_nb.widgets.registration import RegistrationForm
 
 __all__ = ["register", "register_cell"]
 
 
-def register(call: Call) -> RegisteredModel | JsonText | None:
-    """Register the current run's model under a token."""
-    if call.request.is_bare:
-        call.show_help()
-        return None
+def register(call: Call) -> RegisteredModel | JsonText | RegistrationForm | Receipt | None:
+    """Register the current run's model under a token, or open the form where the line leaves that to it."""
+    if call.request.is_bare or call.request.names("form"):
+        from hokusai_nb.magics.forms import open_registration  # noqa: PLC0415 - imports ipywidgets
+
+        return open_registration(call)
     verb = call.verb(Register)
     return _register(call, verb, find_object(verb.model, call.namespace))
 
@@ -38,6 +41,8 @@ def register_cell(call: Call) -> RegisteredModel | JsonText:
     """Run a cell inside a run, then register the model it logged or the estimator it left."""
     # What is wrong with the line is said before an hour of training, not after it.
     call.request.check()
+    if call.request.names("form"):
+        call.request.refuse("--form opens a form, which takes no cell.", "Use it on a line: %hokusai_register --form")
     if call.request.names("run"):
         call.request.refuse("--run names another run than the cell's own.", "Leave it out.")
     body = Body(call.shell, call.cell)

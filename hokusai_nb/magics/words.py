@@ -17,14 +17,13 @@ from hokusai_nb.magics.references import Reference, refuse
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Line", "Word", "quote", "scan", "split"]
+__all__ = ["Line", "Word", "scan", "split"]
 
 _SPACE = " \t\r\n"
 _NAME = re.compile(r"[^\W\d]\w*")
 _COMMENT = re.compile(r"#[^\n]*")
 _SILENCE = re.compile(r";\s*(#[^\n]*)?\Z")
 _STRING = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
-_PLAIN_WORD = re.compile(r"[\w@%+=:,./\-]+")
 _FINISHED = ("", "#")
 _UNCLOSED = {
     "\\": ("The line ends in a backslash that escapes nothing.", "Remove it, or write it twice."),
@@ -210,21 +209,3 @@ def _closing(text: str, start: int) -> int | None:
             return at
         at += 1
     return None
-
-
-def quote(text: str, mark: str = "") -> str:
-    r"""Return text as one word of a line that means exactly that text.
-
-    Args:
-        text: What the word shall mean.
-        mark: A quote that the word is to begin with; one is chosen where it is needed.
-
-    >>> quote("plain"), quote("it's 5 $"), quote("a{b}")
-    ('plain', '"it\'s 5 $$"', "'a{{b}}'")
-    """
-    if not mark and _PLAIN_WORD.fullmatch(text):
-        return text
-    doubled = re.sub(r"[${}]", r"\g<0>\g<0>", text)
-    if mark != '"' and "'" not in text:
-        return f"'{doubled}'"
-    return '"' + re.sub(r'["\\]', r"\\\g<0>", doubled) + '"'

@@ -8,16 +8,14 @@ from decimal import Context, Decimal
 from typing import TYPE_CHECKING
 
 from hokusai_nb.plots.theme import fitted, thin
-from hokusai_nb.schema.metrics import Direction, Metric, find_metric, improvement, same_metric
+from hokusai_nb.schema.metrics import DELTA_ONE, Direction, Metric, find_metric, improvement, same_metric
 from hokusai_nb.schema.values import ARITHMETIC
 
 if TYPE_CHECKING:
     from hokusai_nb.schema.records import Lineage, LineageEntry
 
-__all__ = ["DELTA_ONE", "Point", "Series", "counted", "nothing_to_draw", "shortest"]
+__all__ = ["Point", "Series", "counted", "nothing_to_draw", "shortest"]
 
-DELTA_ONE = Decimal("0.01")
-"""One percentage point of a metric that is a fraction."""
 LIMIT = 200
 BESTS = 150
 """So many new bests are drawn at most, to leave room for the versions that were none."""

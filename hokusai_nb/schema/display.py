@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JsonText",
+    "Link",
     "Shown",
     "as_json",
     "card",
@@ -50,7 +51,7 @@ _STYLE = Markup(
     ".hokusai table{{border-collapse:collapse;margin:.25em 0}}"
     ".hokusai th,.hokusai td{{text-align:left!important;padding:.15em .9em .15em 0;vertical-align:top;"
     "overflow-wrap:anywhere;background:none}}"
-    ".hokusai th{{font-weight:600;color:var(--jp-ui-font-color2,inherit);white-space:nowrap}}"
+    ".hokusai th{{font-weight:600;color:var(--jp-ui-font-color1,inherit);white-space:nowrap}}"
     ".hokusai thead th{{border-bottom:1px solid var(--jp-border-color1,#bbb)}}"
     "</style>"
 ).format()
@@ -81,6 +82,16 @@ class JsonText(str):
 
     def __repr__(self) -> str:
         return str(self)
+
+
+class Link(str):
+    """A web address: itself as text, and to be followed as HTML."""
+
+    __slots__ = ()
+
+    def __html__(self) -> Markup:
+        """What `markupsafe` puts in the page; only ever made of the address of a server we talk to."""
+        return Markup('<a href="{0}" target="_blank" rel="noopener noreferrer">{0}</a>').format(str(self))
 
 
 def as_json(record: pydantic.BaseModel) -> JsonText:
@@ -178,7 +189,8 @@ def grid(
     title: str, rows: Sequence[Sequence[object]], head: Sequence[object] = (), notes: Sequence[object] = ()
 ) -> tuple[Markup, str]:
     """Return the same title, table and notes as HTML and as text."""
-    title, cells, notes = shortened(title), [[shortened(c) for c in row] for row in rows], [shortened(n) for n in notes]
+    title, notes = shortened(title), [shortened(n) for n in notes]
+    cells = [[c if isinstance(c, Link) else shortened(c) for c in row] for row in rows]
     table = markup_table(cells, head) if rows else Markup()
     lines = [printable(title), plain_table(cells, head) if rows else "", *(printable(n) for n in notes)]
     return card(title, table, notes=notes), "\n".join(line for line in lines if line)

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "DELTA_ONE",
     "STANDARD_METRICS",
     "Direction",
     "Metric",
     "MetricName",
     "check_benchmark",
     "check_metric",
+    "delta_one_of",
     "find_metric",
     "improvement",
     "known_metrics",
@@ -312,3 +314,12 @@ def _slip(metric: Metric, number: Decimal) -> tuple[str | None, str]:
 
 MetricName = Annotated[str, pydantic.BeforeValidator(checked(check_metric, plain))]
 """A well-formed metric name, as the user wrote it."""
+
+
+DELTA_ONE = Decimal("0.01")
+"""One percentage point, the step that is rewarded, in the unit of a fraction."""
+
+
+def delta_one_of(metric: Metric) -> Decimal | None:
+    """Return the step of one DeltaOne in the metric's unit; None where it is no fraction between 0 and 1."""
+    return DELTA_ONE if metric.lower == 0 and metric.upper == 1 else None

@@ -50,6 +50,12 @@ class Problem(pydantic.BaseModel, frozen=True):
     severity: Literal["error", "warning"] = "error"
     """An error refuses the write; a warning is only shown."""
 
+    @property
+    def sentence(self) -> str:
+        """What is wrong and what to try, on one line."""
+        stop = "." if self.hint and not self.what.endswith((".", "!", "?")) else ""
+        return f"{self.what}{stop} {self.hint}".rstrip()
+
     def under(self, field: str) -> Problem:
         """The same finding, told of another field name."""
         return self.model_copy(update={"field": field})

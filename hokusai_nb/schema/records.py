@@ -100,7 +100,7 @@ class RegisteredModel(Shown, frozen=True):
             rows.append(("Tags", ", ".join(extra)))
         if self.url:
             rows.append(("MLflow", self.url))
-        notes = [f"Warning: {p.what} {p.hint}".rstrip() for p in self.warnings]
+        notes = [f"Warning: {p.sentence}" for p in self.warnings]
         return grid(f"{state} {self.name} version {self.version}", rows, notes=notes)
 
     def _html_(self) -> Markup:
@@ -241,7 +241,7 @@ class Lineage(_Records[LineageEntry], frozen=True):
         metric = find_metric(shown[-1].benchmark_metric or "") if shown else None
         if metric:
             notes.append(f"{metric.name}: {metric.direction.in_words}.")
-        notes += [f"{p.what} {p.hint}".rstrip() for p in self.problems]
+        notes += [p.sentence for p in self.problems]
         return grid(f"Lineage of {self.name}", rows, head, notes)
 
     def to_frame(self) -> pd.DataFrame:

@@ -127,6 +127,8 @@ class Register(Verb):
     """Check everything, register nothing; the run of a cell is recorded all the same."""
     as_json: Annotated[bool, Option("--json")] = False
     """Return JSON text."""
+    form: Annotated[bool, Option("--form")] = False
+    """Open the form with what the line says filled in."""
 
     @pydantic.model_validator(mode="after")
     def _fields_agree(self) -> Self:

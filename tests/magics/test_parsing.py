@@ -46,6 +46,7 @@ def test_every_field_can_be_given_in_any_order_and_in_both_spellings():
         "force_new": True,
         "dry_run": True,
         "as_json": True,
+        "form": False,
     }
 
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hokusai_nb.errors import HokusaiError, UsageError
-from hokusai_nb.magics.words import quote, scan, split
+from hokusai_nb.magics.words import scan, split
+from hokusai_nb.schema.lines import quote
 
 modest = settings(max_examples=300, deadline=None)
 lines = st.text(alphabet="ab $5{}'\"\\#;=-:x.[]()é😀\n\t\0", max_size=40) | st.text()

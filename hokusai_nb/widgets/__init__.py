@@ -1,0 +1,18 @@
+"""Forms for notebooks: they build what a magic line would say, and do the same with it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hokusai_nb.widgets.registration import RegistrationForm
+
+__all__ = ["RegistrationForm"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(importlib.import_module("hokusai_nb.widgets.registration"), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -1,0 +1,154 @@
+"""What a form asks the registry, in the background while somebody types and at the end in earnest."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from hokusai_nb.backends.mlflow import runs
+from hokusai_nb.core.background import Background
+from hokusai_nb.widgets.facts import Facts, load_facts
+from hokusai_nb.widgets.preview import Preview, Question, look_ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hokusai_nb.core.registry import ModelRegistry
+    from hokusai_nb.schema.records import RegisteredModel
+    from hokusai_nb.schema.verbs import Register
+    from hokusai_nb.widgets.workspace import Workspace
+
+__all__ = ["Inquiry"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Inquiry:
+    """One form's questions, all about the run that was current when the form was made.
+
+    Which run that is, only the thread that made the form can tell; the registry is asked in others,
+    and a front end may have its clicks handled in yet another.
+
+    Args:
+        registry: Who is asked.
+        workspace: Where the form stands.
+        named_run: The run that the user named; the current one if None.
+        learned: Called in a thread when the facts are there.
+        answered: Called in a thread when there is an answer to a question.
+
+    Attributes:
+        facts: What is known of the run, and what there is to suggest.
+        run_id: The run that the form is about; None where there is none.
+    """
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        workspace: Workspace,
+        named_run: str | None,
+        *,
+        learned: Callable[[], None],
+        answered: Callable[[], None],
+    ) -> None:
+        self.registry = registry
+        self.facts = Facts()
+        self._workspace = workspace
+        self._named_run = named_run
+        self._home = threading.get_ident()
+        self._current_run_id = runs.current_run_id()[0]
+        with runs.seen_from_here():
+            self._context = contextvars.copy_context()
+        self.run_id = named_run or self._current_run_id
+        self._learned = learned
+        self._answered = answered
+        self._serial = 0
+        self._asked: Question | None = None
+        self._answer: tuple[Question, Preview] | None = None
+        self._look = Background(self._look_ahead, self._take_preview)
+        self._learn = Background(self._load_facts, self._take_facts, pause=0)
+
+    def begin(self) -> None:
+        """Have the facts loaded."""
+        self._learn.put(self._named_run)
+
+    def begin_again(self) -> None:
+        """Have everything asked once more."""
+        self._serial += 1
+        self.begin()
+
+    def stop(self) -> None:
+        """Ask nothing more; answers that are on their way are told to nobody."""
+        self._look.stop()
+        self._learn.stop()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the answers; return whether all are there."""
+        deadline = time.monotonic() + seconds
+        return self._learn.wait(seconds) and self._look.wait(max(0.0, deadline - time.monotonic()))
+
+    @property
+    def finds_run(self) -> bool:
+        """Whether a line that names no run means the same run."""
+        if threading.get_ident() == self._home:
+            self._current_run_id = runs.current_run_id()[0]
+        return self._named_run is None and self.run_id == self._current_run_id
+
+    def question(self, verb: Register, estimator: object) -> Question:
+        """Return what is to be asked."""
+        return Question(verb, estimator, id(estimator), self._serial)
+
+    def answer(self, question: Question) -> Preview | None:
+        """Return the answer to just this; where there is none yet, it is asked for."""
+        if self._answer is not None and self._answer[0] == question:
+            return self._answer[1]
+        if question != self._asked:
+            self._asked = question
+            self._look.put(question)
+        return None
+
+    def note(self, question: Question, answer: Preview) -> None:
+        """Take note of an answer that came another way."""
+        self._asked, self._answer = question, (question, answer)
+
+    def register(self, question: Question) -> RegisteredModel:
+        """Register in earnest.
+
+        Raises:
+            HokusaiError: Whatever the registry raises.
+        """
+        return self._here(self._register, self._as_asked(question))
+
+    def _register(self, question: Question) -> RegisteredModel:
+        return self.registry.register(
+            question.verb,
+            estimator=question.estimator,
+            input_example=self._workspace.find(question.verb.input_example),
+        )
+
+    def _look_ahead(self, question: Question) -> Preview:
+        return self._here(look_ahead, self.registry, self._as_asked(question))
+
+    def _load_facts(self, named: str | None) -> Facts:
+        return self._here(load_facts, self.registry, named, self._workspace.estimators())
+
+    def _here(self, do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do something with the current run that there was when the form was made."""
+        return self._context.copy().run(do, *args, **kwargs)
+
+    def _as_asked(self, question: Question) -> Question:
+        """Return the question without a run that nobody named, so that the core looks at the current run's state."""
+        if self._named_run is not None:
+            return question
+        return Question(question.verb.model_copy(update={"run": None}), question.estimator)
+
+    def _take_preview(self, question: Question, preview: Preview) -> None:
+        self._answer = (question, preview)
+        self._answered()
+
+    def _take_facts(self, named: str | None, facts: Facts) -> None:
+        del named
+        self.facts = facts
+        self._learned()

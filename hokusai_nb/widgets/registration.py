@@ -1,0 +1,300 @@
+"""The registration form: the questions of ``%hokusai_register``, answered while you type."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from hokusai_nb.core.current_run import measured_value
+from hokusai_nb.core.receipts import receipt_for
+from hokusai_nb.core.registry import ModelRegistry
+from hokusai_nb.errors import HokusaiError
+from hokusai_nb.log import redact
+from hokusai_nb.schema.display import grid
+from hokusai_nb.schema.problems import errors_in, raise_for
+from hokusai_nb.schema.receipt import Receipt
+from hokusai_nb.schema.verbs import Register
+from hokusai_nb.widgets.entered import Entered
+from hokusai_nb.widgets.fields import Field, TagRows, action_bar, guarded
+from hokusai_nb.widgets.form import Form
+from hokusai_nb.widgets.inquiry import Inquiry
+from hokusai_nb.widgets.preview import explained, preview_html
+from hokusai_nb.widgets.state import State
+from hokusai_nb.widgets.style import STYLE
+from hokusai_nb.widgets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from markupsafe import Markup
+
+    from hokusai_nb.schema.problems import Problem
+    from hokusai_nb.schema.records import RegisteredModel
+    from hokusai_nb.widgets.preview import Preview, Question
+
+__all__ = ["RegistrationForm"]
+
+TITLE = "Register a model under a token"
+# The fields in the order of the questions, each with an example of what to type.
+EXAMPLES = {
+    "token": "MSG-AI",
+    "model": "the run's only model",
+    "name": "churn-classifier",
+    "metric": "accuracy",
+    "value": "read from the run",
+    "contributor": "0x…",
+}
+OPTIONS = ("run", "force_new", "input_example")
+"""What a line may say and the form has no field for."""
+
+
+class RegistrationForm(Form[Receipt]):
+    """A form that registers a run's model under a token.
+
+    It validates on every key by the schema alone; what only the registry knows is asked in the
+    background. It can be driven from Python: ``form.fields["token"].value = "MSG-AI"``.
+
+    Args:
+        registry: Where to register; what MLflow is set to if left out.
+        values: Values to begin with, by field of `Register`.
+        run_id: The run; the current run of this thread if left out.
+        workspace: The variables that can be named.
+
+    Attributes:
+        fields: The fields by key: ``token``, ``model``, ``name``, ``metric``, ``value`` and ``contributor``.
+        tags: The rows of further tags.
+    """
+
+    def __init__(
+        self,
+        registry: ModelRegistry | None = None,
+        *,
+        values: Mapping[str, Any] | None = None,
+        run_id: str | None = None,
+        workspace: Workspace | None = None,
+    ) -> None:
+        super().__init__()
+        given = {"run": run_id, **(values or {})}
+        self._workspace = workspace or Workspace()
+        self._options = {key: given[key] for key in OPTIONS if given.get(key)}
+        self._busy = False
+        self._lock = threading.RLock()
+        self._submitting = threading.Lock()
+        self._made: Question | None = None
+        self._filled_value = ""
+        self._inquiry = Inquiry(
+            registry or ModelRegistry(),
+            self._workspace,
+            self._options.get("run"),
+            learned=self._learned,
+            answered=self.refresh,
+        )
+        self._build(given)
+        self._inquiry.begin()
+
+    def _build(self, given: Mapping[str, Any]) -> None:
+        help_of = {name: info.description or "" for name, info, _ in Register.options()}
+        self.fields = {
+            key: Field(key, value=str(given.get(key) or ""), placeholder=example, tooltip=help_of[key])
+            for key, example in EXAMPLES.items()
+        }
+        self._touched = {key for key, field in self.fields.items() if field.value}
+        self.tags = TagRows(given.get("tags") or {}, guarded(self.report, self.refresh))
+        self._preview_box = widgets.HTML()
+        self._button = widgets.Button(description="Register", button_style="primary", layout={"width": "auto"})
+        # A second click may be on its way before the receipt takes the button's place.
+        self._button.on_click(guarded(self.report, lambda _: self.receipt or self.submit()))
+        self._again = widgets.Button(description="Check again", layout={"width": "auto", "display": "none"})
+        self._again.on_click(guarded(self.report, lambda _: self.check_again()))
+        act = action_bar(self._button, self._again, self._status)
+        heading = widgets.HTML(f"{STYLE}<h3>{TITLE}</h3>")
+        self.children = [heading, *self.fields.values(), self.tags, act, self._preview_box]
+        for key, field in self.fields.items():
+            field.input.observe(guarded(self.report, lambda change, key=key: self._typed(key, change["new"])), "value")
+        self._suggest()
+        self.refresh()
+
+    def _suggest(self) -> None:
+        offers = self._inquiry.facts.offers()
+        for name, _, option in Register.options():
+            if name in self.fields and option.suggest in offers:
+                self.fields[name].suggest(offers[option.suggest])
+
+    # What the form says
+
+    def _entered(self) -> Entered:
+        return Entered.read(
+            {key: field.value for key, field in self.fields.items()},
+            self.tags.tags,
+            self._options,
+            run_id=self._inquiry.run_id,
+            workspace=self._workspace,
+            problems=self.tags.problems(),
+        )
+
+    def magic_line(self) -> str:
+        """Return the magic line that asks for the same.
+
+        It leaves out what a line finds by itself: the current run, and the value that was read from it.
+        """
+        with self._lock:
+            finds_run = self._inquiry.finds_run and self._inquiry.facts.wrong is None
+            return self._state.entered.magic_line(finds_run=finds_run, read_value=self._filled_value)
+
+    def python_call(self) -> str:
+        """Return the Python that asks for the same."""
+        return self._state.entered.python_call()
+
+    def summary(self) -> list[str]:
+        """Return what is wrong or, where nothing is, what will be written, in lines of text."""
+        return self._state.summary()
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong now, warnings included, as far as it is known."""
+        return list(self._state.problems)
+
+    @property
+    def can_register(self) -> bool:
+        """Whether nothing is known to be wrong."""
+        return not errors_in(self._state.problems)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for what the registry is being asked; return whether everything was answered."""
+        return self._inquiry.wait(seconds)
+
+    # While typing
+
+    def answer(self, key: str, text: str) -> None:
+        """Fill in a field as a person does: from now on it is told what is wrong with it, empty or not."""
+        with self._lock:
+            self._touched.add(key)
+            self.fields[key].value = text
+            self.refresh()
+
+    def _typed(self, key: str, text: str) -> None:
+        with self._lock:
+            self._touched.add(key)
+            if key == "value" and text != self._filled_value:
+                self._filled_value = ""
+            if key in ("metric", "model"):
+                self._fill_value()
+            self.refresh()
+
+    def _fill_value(self) -> None:
+        """Put the run's value of the metric into an empty or an untouched value field."""
+        field = self.fields["value"]
+        if field.value and field.value != self._filled_value:
+            return
+        # A model that is named by a URI has a run of its own.
+        run = None if self._entered().by_uri else self._inquiry.facts.run
+        self._filled_value = (measured_value(run, self.fields["metric"].value) if run else None) or ""
+        if field.value != self._filled_value:
+            field.value = self._filled_value
+
+    def check_again(self) -> None:
+        """Ask the registry once more: a server may be back, a model may have been logged."""
+        with self._lock:
+            self._inquiry.begin_again()
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Check the form by the schema, show what is wrong, and ask the registry for the rest."""
+        with self._lock:
+            asks = self._answer if self.receipt is None else lambda *_: None
+            self._state = State(self._entered(), self._inquiry.facts, asks)
+            if self.receipt is None:
+                self._show(self._state)
+
+    def _answer(self, verb: Register, estimator: object) -> Preview | None:
+        return self._inquiry.answer(self._inquiry.question(verb, estimator))
+
+    def _show(self, state: State) -> None:
+        for key, field in self.fields.items():
+            shown = state.shown_at(key)
+            # Nobody is told off for a field they have not come to.
+            unasked = not field.value and key not in self._touched and key not in ("model", "contributor")
+            field.show(None if unasked else shown, state.note(key, filled=key == "value" and bool(self._filled_value)))
+        self.tags.show(state.problems)
+        self._button.disabled = self._busy or bool(errors_in(state.problems))
+        if not self._busy:
+            self.say("note", state.standing())
+        self._again.layout.display = None if state.may_pass else "none"
+        self._preview_box.value = preview_html(self.magic_line(), self.python_call(), state.preview)
+
+    def _learned(self) -> None:
+        """Take in the facts, which may be the value of the metric."""
+        with self._lock:
+            if self.receipt is None:
+                self._suggest()
+                self._fill_value()
+            self.refresh()
+
+    # Registering
+
+    def submit(self) -> RegisteredModel:
+        """Register what the form says and show the receipt; the same once more returns the version it made.
+
+        Raises:
+            ValidationError: Something is wrong; nothing was written.
+            HokusaiError: The registry refused or could not be reached.
+        """
+        with self._submitting:
+            with self._lock:
+                self.refresh()
+                state = self._state
+                raise_for(state.stated)
+                assert state.verb is not None
+                question = self._inquiry.question(state.verb, state.entered.estimator)
+            # What an estimator has learnt since is for the registry to tell; it recognises a repetition.
+            known = question.estimator is None or question.verb.force_new
+            if self.receipt is not None and question == self._made and known:
+                return self.receipt.model
+            return self._submit(question)
+
+    def _submit(self, question: Question) -> RegisteredModel:
+        self._busy = self._button.disabled = self._again.disabled = True
+        logs = "Logging the estimator and registering …"
+        self.say("note", logs if question.estimator is not None else "Registering …")
+        try:
+            model = self._inquiry.register(question)
+        except Exception as error:
+            self._inquiry.note(question, explained(error))
+            self._resume()
+            known = isinstance(error, HokusaiError)
+            self.report(
+                str(error) if known else f"Nothing was registered: {type(error).__name__}: {redact(str(error))}"
+            )
+            raise
+        except BaseException:
+            self._resume()  # somebody interrupted it
+            raise
+        self._busy = False
+        self._workspace.registered()
+        if self.receipt is None or (model.name, model.version) != (self.receipt.model.name, self.receipt.version):
+            receipt = receipt_for(self._inquiry.registry.backend, model)
+            with self._lock:
+                self.hand_out(receipt)
+        self._made = question
+        return model
+
+    def _resume(self) -> None:
+        """Give the form back to the user."""
+        self._busy = self._again.disabled = False
+        self.refresh()
+
+    # Showing
+
+    def static(self) -> tuple[Markup, str]:
+        """Return the form as HTML and as text, with the line that asks for the same."""
+        rows = [(field.label, field.value or "–") for field in self.fields.values()]
+        rows += [("Tag", f"{key} = {value}") for key, value in self.tags.tags.items()]
+        notes = [*self.summary(), "This form works in a running notebook. The same as a line:", self.magic_line()]
+        return grid(TITLE, rows, notes=notes)
+
+    def close(self) -> None:
+        """Close the form; what the registry is being asked is told to nobody."""
+        self._inquiry.stop()
+        super().close()

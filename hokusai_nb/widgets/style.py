@@ -1,0 +1,46 @@
+"""How forms look: Jupyter's theme variables only, so that they follow light and dark themes."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+__all__ = ["STYLE"]
+
+STYLE = Markup(
+    "<style>"
+    ".hokusai-form{{padding:.5em .75em;border:1px solid var(--jp-border-color1,#bdbdbd);border-radius:4px;"
+    "max-width:46em;color:var(--jp-ui-font-color1,#212121);background:var(--jp-layout-color1,#fff)}}"
+    ".hokusai-form .hokusai-field{{margin:0 0 .15em}}"
+    ".hokusai-form .widget-html-content{{line-height:1.45}}"
+    ".hokusai-form h3{{margin:.1em 0 .4em;font-size:var(--jp-ui-font-size2,15px);font-weight:600}}"
+    ".hokusai-form .hokusai-said{{margin:0 0 .1em calc(7em + 8px);font-size:var(--jp-ui-font-size1,13px);"
+    "overflow-wrap:anywhere}}"
+    # Mixed with the text's colour: no error colour of a theme reads well on light and on dark alike.
+    ".hokusai-form .hokusai-error{{color:#b71c1c;font-weight:500;"
+    "color:color-mix(in srgb,var(--jp-error-color1,#b71c1c) 65%,var(--jp-ui-font-color0,#000))}}"
+    ".hokusai-form .hokusai-warning{{color:var(--jp-ui-font-color1,#212121);"
+    "border-left:3px solid var(--jp-warn-color1,#f57c00);padding-left:.5em}}"
+    ".hokusai-form .hokusai-note{{color:var(--jp-ui-font-color1,#212121);opacity:.82}}"
+    ".hokusai-form pre{{margin:.2em 0;padding:.4em .6em;background:var(--jp-layout-color2,#eee);"
+    "color:var(--jp-ui-font-color1,#212121);white-space:pre-wrap;overflow-wrap:anywhere;user-select:all;"
+    "font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px)}}"
+    ".hokusai-form .hokusai-act{{margin-top:.5em;border-top:1px solid var(--jp-border-color2,#e0e0e0);"
+    "padding-top:.5em}}"
+    ".hokusai-form .hokusai-act .hokusai-said{{margin:0 0 0 .6em}}"
+    ".hokusai-form table{{border-collapse:collapse;margin:.2em 0 .6em;table-layout:fixed;width:100%}}"
+    ".hokusai-form th{{text-align:left!important;font-weight:400;padding:.1em .8em .1em 0;width:40%;"
+    "color:var(--jp-ui-font-color1,#212121);opacity:.82;vertical-align:top;overflow-wrap:anywhere}}"
+    ".hokusai-form td{{text-align:left!important;padding:.1em 0;overflow-wrap:anywhere}}"
+    ".hokusai-form .hokusai-heading{{font-weight:600;margin-top:.4em}}"
+    ".hokusai-form .widget-html,.hokusai-form .widget-html-content{{max-width:100%;overflow-x:hidden}}"
+    ".hokusai-form .widget-html-content{{width:100%}}"
+    ".hokusai-form.jupyter-widgets-disconnected::before"
+    '{{content:"The kernel is gone, so this form no longer answers. Run its cell again.";'
+    "display:block;margin:0 0 .5em;font:inherit;font-weight:600;"
+    "color:color-mix(in srgb,var(--jp-error-color1,#b71c1c) 65%,var(--jp-ui-font-color0,#000))}}"
+    # The message says it once for all; nothing below it can be used any more.
+    ".hokusai-form .jupyter-widgets-disconnected::before{{content:none;display:none}}"
+    ".hokusai-form.jupyter-widgets-disconnected>*{{opacity:.6;pointer-events:none}}"
+    "@media (max-width:36em){{.hokusai-form .hokusai-said{{margin-left:0}}}}"
+    "</style>"
+).format()

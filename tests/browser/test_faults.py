@@ -1,0 +1,72 @@
+"""The kernel dies, the server dies, the user is impatient: each ends in clear words and at most one version."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from tests.browser.jupyter import IMPORTS, TRAIN
+from tests.conftest import mlflow_server
+
+pytestmark = pytest.mark.slow
+
+
+def pid_of(notebook):
+    """Return the process of a notebook's kernel, which its first cell has printed."""
+    return int(re.search(r"pid (\d+)", notebook.shown("pid").inner_text())[1])
+
+
+PID = "import os\nprint('pid', os.getpid())"
+
+
+def test_when_the_kernel_dies_the_form_says_so_and_nothing_is_registered(lab, server):
+    line = "%hokusai_register killed --token KILLED-01 --metric accuracy --form"
+    notebook = lab.open("killed.ipynb", PID, IMPORTS, TRAIN, line).run_all()
+    form = notebook.form.ready()
+    os.kill(pid_of(notebook), signal.SIGKILL)
+    dialog = lab.page.locator(".jp-Dialog").filter(has_text="Kernel Restarting")
+    dialog.wait_for(timeout=20_000)
+    dialog.get_by_role("button").last.click()
+    said = form.element.evaluate("form => getComputedStyle(form, '::before').content")
+    assert said == '"The kernel is gone, so this form no longer answers. Run its cell again."'
+    form.button("Register").dispatch_event("click")
+    time.sleep(1)
+    assert form.element.evaluate("form => getComputedStyle(form, '::before').content") == said
+    assert server.versions("killed") == []
+
+
+def test_pressing_register_twice_makes_one_version(lab, kernel, server):
+    line = "%hokusai_register pressed --token PRESSED-01 --metric accuracy --form"
+    notebook = lab.open("pressed.ipynb", TRAIN, line, kernel=kernel).run_all()
+    notebook.form.ready().button("Register").evaluate("button => { button.click(); button.click() }")
+    notebook.shown("Registered pressed version 1")
+    lab.open("after.ipynb", "'the kernel has done all it was asked'", kernel=kernel).run_all()
+    assert len(server.versions("pressed")) == 1
+
+
+def test_when_the_server_stops_while_registering_the_form_says_so_and_makes_one_version(
+    lab, tmp_path, migrated_database, server
+):
+    with mlflow_server(tmp_path, migrated_database) as (address, process):
+        line = "%hokusai_register halted --token HALTED-01 --metric accuracy --form"
+        cells = [IMPORTS, f"mlflow.set_tracking_uri({address!r})", TRAIN, line]
+        notebook = lab.open("halted.ipynb", *cells).run_all()
+        form = notebook.form.ready()
+        os.killpg(process.pid, signal.SIGSTOP)
+        try:
+            start = time.monotonic()
+            form.register()
+            form.element.get_by_role("alert").first.wait_for(timeout=10_000)
+            took = time.monotonic() - start
+            said = form.element.get_by_role("alert").first.inner_text()
+        finally:
+            os.killpg(process.pid, signal.SIGCONT)
+        assert took < 6.5
+        assert address in said
+        form.register()
+        notebook.shown("egistered halted version 1", 20)
+        assert len(server.versions("halted", address)) == 1

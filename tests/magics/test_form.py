@@ -1,0 +1,282 @@
+"""``%hokusai_register`` bare and with --form: the form as the magic opens it, in shells, kernels and notebooks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
+
+FIT = """
+from sklearn.dummy import DummyClassifier
+clf = DummyClassifier(strategy="constant", constant=1).fit([[0.0], [1.0]], [0, 1])
+"""
+
+
+@pytest.fixture(autouse=True)
+def ready(store, shell):  # noqa: ARG001 - the store is set before the shell is used
+    """A shell in which MLflow writes to the test's store; its form is closed at the end."""
+    shell.run_cell("import mlflow").raise_error()
+    yield shell
+    for value in list(shell.user_ns.values()):
+        if type(value).__name__ == "RegistrationForm":
+            value.wait(20)
+            value.close()
+
+
+@pytest.fixture
+def active(trained):
+    from mlflow.tracking import fluent
+
+    run = trained(accuracy=0.91)
+    fluent._last_active_run_id.set(run.run_id)
+    return run
+
+
+@pytest.fixture
+def form_of(shell, run):
+    """Run a line and return the form that it opens, once it knows the run."""
+
+    def execute(line):
+        run(f"form = {line}")
+        form = shell.user_ns["form"]
+        assert form.wait(20)
+        return form
+
+    return execute
+
+
+def versions(name):
+    import mlflow
+
+    return mlflow.MlflowClient().search_model_versions(f"name = '{name}'")
+
+
+@pytest.mark.usefixtures("active")
+def test_the_bare_magic_opens_an_empty_form(form_of):
+    form = form_of("%hokusai_register")
+    assert {key: field.value for key, field in form.fields.items() if field.value} == {}
+    assert form.magic_line() == "%hokusai_register"
+
+
+@pytest.mark.usefixtures("active")
+def test_options_are_filled_in_and_what_is_wrong_with_them_is_shown_not_raised(form_of):
+    form = form_of(
+        "%hokusai_register m --token sent_001 --metric accuracy --tag gpu_type=A100 --tag full_version=1 --form"
+    )
+    assert form.fields["token"].message == "Token ID format invalid: 'sent_001'. Did you mean SENT-001?"
+    assert form.fields["name"].value == "m"
+    assert form.fields["value"].value == "0.91"
+    assert "semantic version" in form.tags.rows[1].message
+    form.fields["token"].repair()
+    form.tags.rows[1].repair()
+    assert form.can_register
+
+
+@pytest.mark.usefixtures("active")
+def test_variables_of_the_line_are_put_in(form_of, run):
+    run("name, token = 'my model', 'sent-001'")
+    form = form_of("%hokusai_register $name --token {token.upper()} --form")
+    assert (form.fields["name"].value, form.fields["token"].value) == ("my model", "SENT-001")
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("%hokusai_register --form --tokn A-B", "There is no option --tokn."),
+        ("%hokusai_register $nope --form", "$nope cannot be read"),
+        ("%hokusai_register m --form --dry-run", "--dry-run and --form exclude each other"),
+        ("%hokusai_register m --form --json", "--json and --form exclude each other"),
+        ("%hokusai_register m --form --input-example nope", "There is no variable 'nope' with input rows."),
+        (
+            "%%hokusai_register m --token A-B --metric accuracy --form\npass",
+            "--form opens a form, which takes no cell.",
+        ),
+    ],
+)
+def test_a_line_that_no_form_can_mend_fails_the_cell(refused, line, what):
+    assert what in refused(line)[0]
+
+
+@pytest.mark.usefixtures("active")
+def test_the_forms_line_registers_what_the_form_registers(form_of, run):
+    form = form_of("%hokusai_register")
+    hostile = 'it\'s "$x" {1} #\n;'
+    for key, text in {"name": hostile, "token": "A-B", "metric": "accuracy"}.items():
+        form.fields[key].value = text
+    form.tags.add("note", "-- $HOME {x} 'y'\n")
+    line, call = form.magic_line(), form.python_call()
+    first = form.submit()
+    by_line = run(line)
+    assert (by_line.version, by_line.created) == (first.version, False)
+    assert run(f"{call.replace('ModelRegistry().', 'made = ModelRegistry().')}\nmade").created is False
+    (version,) = versions_of(first.name)
+    assert version.tags["note"] == "-- $HOME {x} 'y'\n"
+
+
+def versions_of(name):
+    import mlflow
+
+    return [v for v in mlflow.MlflowClient().search_model_versions() if v.name == name]
+
+
+@pytest.mark.parametrize("explicit", [False, True])
+def test_an_estimator_is_registered_once_by_form_line_and_call(form_of, run, explicit):
+    run(f"with mlflow.start_run() as r:\n    mlflow.log_metric('accuracy', 0.8)\nrows = [[0.0]]\n{FIT}")
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --input-example rows --form")
+    assert form.fields["model"].input.options == ("clf",)
+    form.fields["model"].value = "clf"
+    if explicit:
+        form.fields["value"].value = "0.85"
+    first = form.submit()
+    assert run(form.magic_line()).created is False
+    call = form.python_call()
+    assert "estimator=clf," in call
+    assert "input_example=rows," in call
+    assert run(f"{call.replace('ModelRegistry().', 'made = ModelRegistry().')}\nmade").created is False
+    assert [v.version for v in versions("m")] == [int(first.version)]
+    assert versions("m")[0].tags["benchmark_value"] == ("0.85" if explicit else "0.8")
+
+
+@pytest.mark.usefixtures("active")
+def test_what_log_model_returned_is_registered_by_all_three_too(form_of, run, active):
+    run(f"import types; info = types.SimpleNamespace(model_uri={active.model_uri!r})")
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --model info --form")
+    assert form.submit().model_id == active.model_id
+    assert run(form.magic_line()).created is False
+    call = form.python_call().replace("ModelRegistry().", "made = ModelRegistry().")
+    assert run(f"{call}\nmade").created is False
+
+
+@pytest.mark.usefixtures("active")
+def test_the_notebooks_provenance_is_part_of_what_is_shown_and_written(form_of):
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --form")
+    form.submit()
+    assert any(key.startswith("hokusai.notebook.") for key in versions("m")[0].tags)
+
+
+@pytest.mark.usefixtures("active")
+def test_a_name_out_of_the_registry_is_never_run_as_code(form_of, run):
+    run(f"{FIT}\nran = []\nd = {{}}")
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --form")
+    for text in (
+        "d[ran.append(1)]",
+        "clf[(lambda: ran.append(1))()]",
+        "d[[ran.append(1) for _ in 'a'][0]]",
+        "ran.append(1)",
+    ):
+        form.fields["model"].value = text
+        assert form.wait(20)
+    assert run("ran") == []
+
+
+@pytest.mark.usefixtures("active")
+def test_a_variables_missing_attribute_is_told_at_the_model(form_of, run):
+    run(FIT)
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --model clf.nope --form")
+    assert "clf.nope cannot be read: AttributeError" in form.fields["model"].message
+    assert not form.can_register
+
+
+# Where no widget can live
+
+
+@pytest.mark.usefixtures("active")
+def test_a_bare_shell_prints_the_form_as_text_with_its_line(run, capsys):
+    form = run("%hokusai_register m --token a_b --form")
+    assert form.wait(20)
+    printed = capsys.readouterr().out
+    assert "Register a model under a token\n" in printed
+    assert "Token ID format invalid: 'a_b'. Did you mean A-B?" in printed
+    assert "%hokusai_register m --token a_b" in printed
+    form.close()
+
+
+@pytest.mark.usefixtures("active")
+def test_the_bundle_has_the_widget_html_and_text_and_later_the_receipt(form_of):
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --form")
+    bundle = form._repr_mimebundle_(include=None, exclude=None)
+    assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"}
+    assert "What will be written: m version 1 (new)" in bundle["text/plain"]
+    form.submit()
+    bundle = form._repr_mimebundle_(include=None, exclude=None)
+    assert set(bundle) == {"text/html", "text/plain"}
+    assert bundle["text/plain"].startswith("Registered m version 1")
+
+
+NOTEBOOK = [
+    "%load_ext hokusai_nb",
+    "import mlflow, os\nmlflow.set_tracking_uri(os.environ['STORE'])\nmlflow.set_experiment('tests')\n"
+    "with mlflow.start_run() as run:\n    mlflow.log_metric('accuracy', 0.9)" + FIT,
+    "%hokusai_register",
+    "form = %hokusai_register m --token A-B --metric accuracy --model clf --form\nform",
+    "made = form.submit()\nmade",
+    "form",
+]
+
+
+@pytest.fixture
+def executed(store, tmp_path):
+    """A notebook with forms, executed without a browser."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in NOTEBOOK])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    saved = dict(os.environ)
+    os.environ.update({"STORE": store, "IPYTHONDIR": str(tmp_path / "ipython"), "NO_COLOR": "1"})
+    try:
+        NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
+    nbformat.write(notebook, tmp_path / "forms.ipynb")
+    return notebook
+
+
+def shown(cell):
+    return [o["data"] for o in cell.outputs if o.output_type in ("display_data", "execute_result")]
+
+
+@pytest.mark.slow
+def test_a_headless_notebook_shows_html_and_text_and_ends_with_receipts(executed):
+    (bare,) = shown(executed.cells[2])
+    assert {"text/html", "text/plain", "application/vnd.jupyter.widget-view+json"} <= set(bare)
+    assert "%hokusai_register" in bare["text/plain"]
+    # The receipt has taken the place of the form, where it was shown before it was submitted.
+    for cell in (executed.cells[3], executed.cells[5]):
+        (receipt,) = shown(cell)
+        assert set(receipt) == {"text/html", "text/plain"}
+        assert receipt["text/plain"].startswith("Registered m version 1")
+    assert shown(executed.cells[4])[0]["text/plain"].startswith("Registered m version 1")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("executed")
+def test_a_notebook_with_forms_passes_nbval(tmp_path, store):
+    command = [sys.executable, "-m", "pytest", "-p", "nbval.plugin", "--nbval-lax", "-q", "forms.ipynb"]
+    env = {**os.environ, "STORE": store, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "IPYTHONDIR": str(tmp_path / "ipython")}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "6 passed" in done.stdout
+
+
+@pytest.mark.slow
+def test_on_a_server_the_receipt_links_to_the_version_in_mlflows_pages(server, unique, shell, run):  # noqa: ARG001
+    import mlflow
+
+    from tests.conftest import train
+
+    mlflow.set_tracking_uri(server)
+    made, name = train(server, accuracy=0.9), unique("form")
+    form = run(f"form = %hokusai_register {name} --token A-B --metric accuracy --run {made.run_id} --form\nform")
+    assert form.wait(30)
+    assert "first version" in form.fields["value"].message
+    assert form.can_register
+    form.submit()
+    link = f'<a href="{server}/#/models/{name}/versions/1" target="_blank"'
+    assert link in form._repr_mimebundle_()["text/html"]
+    form.close()

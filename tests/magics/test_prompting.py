@@ -1,0 +1,185 @@
+"""The form's questions in a terminal: through a real ``ipython`` behind a pseudo terminal, and in this process."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+
+import pytest
+
+from hokusai_nb.errors import ValidationError
+from hokusai_nb.magics.prompting import ask, can_ask
+
+# In this process: the person is a list of answers.
+
+
+@pytest.fixture
+def form(store, trained):  # noqa: ARG001
+    from mlflow.tracking import fluent
+
+    from hokusai_nb.widgets import RegistrationForm
+
+    fluent._last_active_run_id.set(trained(accuracy=0.91).run_id)
+    made = RegistrationForm(values={"name": "m"})
+    yield made
+    made.wait(20)
+    made.close()
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Give the answers, one for each question; return the questions that were asked."""
+
+    def give(*given):
+        left, asked = list(given), []
+
+        def answer(prompt=""):
+            asked.append(prompt)
+            found = left.pop(0)
+            if isinstance(found, type):
+                raise found
+            return found
+
+        monkeypatch.setattr(builtins, "input", answer)
+        return asked
+
+    return give
+
+
+def versions(name):
+    import mlflow
+
+    return mlflow.MlflowClient().search_model_versions(f"name = '{name}'")
+
+
+def test_the_same_questions_are_asked_and_enter_keeps_what_stands_in_brackets(form, answers, capsys):
+    asked = answers("msg_ai", "y", "", "", "accuracy", "", "", "gpu_type=A100", "", "y")
+    receipt = ask(form)
+    assert receipt.version == "1"
+    labels = [question.split("[")[0].strip(": ?") for question in asked]
+    assert labels == [
+        *("Token", "Use MSG-AI", "Model", "Name", "Metric", "Value", "Contributor"),
+        *("Tag KEY=VALUE (Enter for none)", "Tag KEY=VALUE (Enter for none)", "Register"),
+    ]
+    assert "Value [0.91]: " in asked
+    printed = capsys.readouterr().out
+    assert "Token ID format invalid: 'msg_ai'. Did you mean MSG-AI?" in printed
+    assert "What will be written: m version 1 (new)" in printed
+    assert "%hokusai_register m --token MSG-AI --metric accuracy --tag gpu_type=A100" in printed
+    (version,) = versions("m")
+    assert (version.tags["benchmark_value"], version.tags["gpu_type"]) == ("0.91", "A100")
+
+
+def test_a_required_answer_is_asked_for_until_it_is_given(form, answers, capsys):
+    asked = answers("", "nonsense!", "no_no", "n", "A-B", "", "", "accuracy", "", "", "", "")
+    assert ask(form).version == "1"
+    assert len([question for question in asked if question.startswith("Token")]) == 4
+    assert "Token is missing." in capsys.readouterr().out
+
+
+def test_a_wrong_tag_is_told_and_left_out(form, answers, capsys):
+    answers("A-B", "", "", "accuracy", "", "", "benchmark_value=1", "", "")
+    assert ask(form).version == "1"
+    assert "cannot be set through tags" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("after", "leave"), [*((n, KeyboardInterrupt) for n in range(8)), (0, EOFError), (7, EOFError)]
+)
+def test_leaving_at_any_question_writes_nothing(form, answers, capsys, after, leave):
+    answers(*["A-B", "", "", "accuracy", "", "", "", ""][:after], leave)
+    assert ask(form) is None
+    assert "Nothing was registered." in capsys.readouterr().out
+    assert versions("m") == []
+
+
+def test_declining_writes_nothing(form, answers):
+    answers("A-B", "", "", "accuracy", "", "", "", "n")
+    assert ask(form) is None
+    assert versions("m") == []
+
+
+def test_a_value_that_the_run_lacks_is_asked_for(form, answers):
+    answers("A-B", "", "", "recall", "0.4", "", "", "")
+    assert ask(form).model.benchmark_value == "0.4"
+
+
+def test_what_only_the_registry_refuses_is_raised_before_anything_is_written(form, answers):
+    import mlflow
+
+    mlflow.MlflowClient().register_prompt("m", "Hello")
+    answers("A-B", "", "", "accuracy", "", "", "")
+    with pytest.raises(ValidationError, match="'m' is the name of a prompt"):
+        ask(form)
+    assert versions("m") == []
+
+
+def test_hostile_names_cannot_steer_the_terminal(form, answers, capsys, registry, trained):
+    registry.register_tokenized_model(trained().model_uri, "\x1b[2Jm", "A-B", "f1", "0.5")
+    form.check_again()
+    answers("A-B", "", "", "accuracy", "", "", "", "")
+    ask(form)
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_only_a_terminal_with_a_person_is_asked(bare_shell):
+    assert not can_ask(bare_shell)
+
+
+# In a real terminal
+
+
+@pytest.fixture
+def terminal(store, tmp_path, trained):
+    """An ``ipython`` in a pseudo terminal, with the extension, on the test's store."""
+    import pexpect
+
+    run = trained(accuracy=0.91)
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "HOKUSAI_"))}
+    env |= {"MLFLOW_TRACKING_URI": store, "MLFLOW_DISABLE_TELEMETRY": "true", "IPYTHONDIR": str(tmp_path / "ipython")}
+    env |= {"TERM": "dumb", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "NO_COLOR": "1"}
+    flags = ["-m", "IPython", "--simple-prompt", "--no-banner", "--no-confirm-exit", "--colors=nocolor"]
+    child = pexpect.spawn(sys.executable, flags, env=env, cwd=str(tmp_path), encoding="utf-8", timeout=60)
+    child.setecho(state=False)
+    child.expect(r"In \[1\]: ")
+    child.sendline("%load_ext hokusai_nb")
+    child.expect(r"In \[2\]: ")
+    child.run_id = run.run_id
+    yield child
+    child.close(force=True)
+
+
+@pytest.mark.slow
+def test_in_a_real_terminal_the_questions_lead_to_a_version(terminal):
+    terminal.sendline(f"r = %hokusai_register shell --run {terminal.run_id} --form")
+    for question, answer in [
+        (r"Token: ", "term_001"),
+        (r"Use TERM-001\? \[Y/n\] ", "y"),
+        (r"Model: ", ""),
+        (r"Name \[shell\]: ", ""),
+        (r"Metric: ", "accuracy"),
+        (r"Value \[0.91\]: ", ""),
+        (r"Contributor: ", ""),
+        (r"Tag KEY=VALUE \(Enter for none\): ", ""),
+        (r"version 1 \(new\).*Register\? \[Y/n\] ", "y"),
+    ]:
+        terminal.expect(question)
+        terminal.sendline(answer)
+    terminal.expect(r"In \[3\]: ")
+    terminal.sendline("print(r)")
+    terminal.expect("In ")
+    (version,) = versions("shell")
+    assert version.tags["hokusai_token_id"] == "TERM-001"
+
+
+@pytest.mark.slow
+def test_in_a_real_terminal_ctrl_c_leaves_and_the_prompt_comes_back(terminal):
+    terminal.sendline(f"%hokusai_register shell --token A-B --metric accuracy --run {terminal.run_id} --form")
+    terminal.expect(r"Token \[A-B\]: ")
+    terminal.sendintr()
+    terminal.expect("Nothing was registered.")
+    terminal.expect(r"In \[3\]: ")
+    terminal.sendline("6 * 7")
+    terminal.expect("42")
+    assert versions("shell") == []
