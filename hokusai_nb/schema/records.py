@@ -36,6 +36,8 @@ __all__ = [
 
 
 SHOWN_ROWS = 50
+# Digests that differ between any two registrations and tell a reader nothing.
+_BOOKKEEPING = (KEY_TAG, f"{NOTEBOOK_PREFIX}history_digest")
 SHOWN_VALUE = 80
 
 
@@ -300,7 +302,7 @@ class Comparison(Shown, frozen=True):
     def _facts(entry: LineageEntry) -> dict[tuple[str, str], str]:
         run = entry.run
         metrics = {k: repr(v) for k, v in run.metrics.items()} if run else {}
-        tags = {k: v for k, v in entry.tags.items() if k != KEY_TAG}
+        tags = {k: v for k, v in entry.tags.items() if k not in _BOOKKEEPING}
         kinds = {"tag": tags, "metric": metrics, "parameter": dict(run.params) if run else {}}
         return {(kind, key): value for kind, facts in kinds.items() for key, value in facts.items()}
 
