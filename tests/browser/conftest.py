@@ -40,7 +40,7 @@ def watched():
 @pytest.fixture(scope="session")
 def context(browser, watched):
     made = browser.new_context(viewport={"width": 1100, "height": 1400})
-    made.set_default_timeout(20_000)
+    made.set_default_timeout(45_000)
     watched.watch(made)
     yield made
     made.close()
