@@ -43,7 +43,7 @@ def current_run(backend: Backend, named: str | None = None) -> RunFacts:
         what = f"The current run, {run_id}, is not in {backend.safe_uri}."
         hint = "It was made in another store, or it was deleted. Train again here, or set the store it was made in."
         raise NoCurrentRunError(what, hint) from error
-    if not active and run.status != "FINISHED":
+    if run.status != "FINISHED" and not (active and run.status == "RUNNING"):
         what = f"The last run, {run.name}, is {run.status}."
         raise NoCurrentRunError(what, f"Run it again, or name it to register it all the same: --run {run.run_id}")
     return run

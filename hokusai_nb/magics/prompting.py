@@ -81,7 +81,9 @@ def _answer(field: Field, form: RegistrationForm) -> None:
         problem = field.problem
         if field.message:
             _say(f"  {field.message}")
-        if problem is None or problem.severity == "warning":
+        # Without a run there is no model to name; whether that can be mended is seen when all is answered.
+        unmended = field.key == "model" and not text and (problem is None or problem.repair is None)
+        if problem is None or problem.severity == "warning" or unmended:
             return
         if problem.repair is not None and _agrees(f"  Use {printable(problem.repair)}?"):
             field.repair()

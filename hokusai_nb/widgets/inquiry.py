@@ -145,6 +145,8 @@ class Inquiry:
         return Question(question.verb.model_copy(update={"run": None}), question.estimator)
 
     def _take_preview(self, question: Question, preview: Preview) -> None:
+        if self._answer is not None and self._answer[0] == question:
+            return  # registering in earnest has answered it meanwhile
         self._answer = (question, preview)
         self._answered()
 

@@ -265,7 +265,7 @@ class RegistrationForm(Form[Receipt]):
             self._resume()
             known = isinstance(error, HokusaiError)
             self.report(
-                str(error) if known else f"Nothing was registered: {type(error).__name__}: {redact(str(error))}"
+                str(error) if known else f"Registering failed: {type(error).__name__}: {redact(str(error))}"
             )
             raise
         except BaseException:

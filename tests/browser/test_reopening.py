@@ -76,6 +76,7 @@ def test_a_form_that_is_shown_twice_becomes_the_receipt_in_both_places(lab, kern
     notebook.forms.nth(1).wait_for()
     notebook.form.ready().register()
     notebook.outputs.filter(has_text="Registered both version 1").nth(1).wait_for()
+    notebook.forms.first.wait_for(state="detached")  # first the form shows the receipt, then its output becomes it
     saved = notebook.save()
     for cell in saved.cells[2:]:
         assert "Registered both version 1" in cell.outputs[0].data["text/plain"]
