@@ -264,9 +264,7 @@ class RegistrationForm(Form[Receipt]):
             self._inquiry.note(question, explained(error))
             self._resume()
             known = isinstance(error, HokusaiError)
-            self.report(
-                str(error) if known else f"Registering failed: {type(error).__name__}: {redact(str(error))}"
-            )
+            self.report(str(error) if known else f"Registering failed: {type(error).__name__}: {redact(str(error))}")
             raise
         except BaseException:
             self._resume()  # somebody interrupted it
