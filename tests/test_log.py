@@ -40,7 +40,7 @@ def test_credentials_are_taken_out(text, clean):
     "text",
     [
         "https://registry.hokus.ai/api/mlflow",
-        "sqlite:////tmp/a@b.db",
+        "sqlite:////data/a@b.db",
         "http://127.0.0.1:5000/#/models/a@b",
         "http://127.0.0.1:5000/ and me@example.org",
         "models:/churn@production",
