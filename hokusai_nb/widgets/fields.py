@@ -59,7 +59,7 @@ def guarded(report: Callable[[str], None], handler: Callable[..., Any]) -> Calla
 
 def receipt_box(receipt: Shown) -> widgets.HTML:
     """Return a record, such as a receipt, as a widget that only shows it."""
-    return widgets.HTML(str(receipt._html_()))
+    return widgets.HTML(str(Markup('<div role="status">{}</div>').format(receipt._html_())))
 
 
 def action_bar(*controls: widgets.Widget) -> widgets.HBox:
