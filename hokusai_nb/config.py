@@ -6,26 +6,51 @@ import os
 import threading
 from collections.abc import Hashable
 from functools import lru_cache
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import pydantic
-from pydantic import Field, SecretStr
+import yaml  # type: ignore[import-untyped]
+from pydantic import AliasChoices, BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hokusai_nb.errors import HokusaiError
 
-__all__ = ["Settings", "configure", "session_notebook", "settings"]
+__all__ = [
+    "DatabaseConfig",
+    "DatabaseType",
+    "Settings",
+    "configure",
+    "read_database_file",
+    "session_notebook",
+    "settings",
+]
 
 
 _PREFIX = "HOKUSAI_"
+_OTHERS = ("WEBHOOK_URL", "WEBHOOK_SECRET", "DELTAONE_WEBHOOK_ENDPOINTS")
+"""Variables without our prefix that older systems set."""
+DatabaseType: TypeAlias = Literal["postgresql", "mysql", "sqlite"]
+
+
+class DatabaseConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Where tokens and events are kept; for SQLite, ``database`` is the path of the file."""
+
+    db_type: DatabaseType = "postgresql"
+    host: str = "localhost"
+    port: int | None = Field(default=None, gt=0, lt=65_536)
+    """The type's usual one if left out."""
+    database: str = Field(min_length=1)
+    username: str | None = None
+    password: SecretStr | None = None
 
 
 class Settings(BaseSettings):
     """What can be set from outside; each field is the variable ``HOKUSAI_<FIELD>``."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_ignore_empty=True, frozen=True, use_attribute_docstrings=True
+        env_prefix=_PREFIX, env_ignore_empty=True, frozen=True, use_attribute_docstrings=True, populate_by_name=True
     )
 
     api_key: SecretStr | None = None
@@ -40,6 +65,42 @@ class Settings(BaseSettings):
     """Whether registrations from a notebook record its path, kernel, history digest and git commit."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "WARNING"
     """Level of the package's own log."""
+    mock_mode: bool = False
+    """Whether everything is done on a private temporary MLflow and with tokens that need not exist."""
+    db_type: DatabaseType | None = None
+    """Kind of the database of tokens and events; with any of the ``DB_`` variables, that database is used."""
+    db_host: str | None = None
+    """Its host."""
+    db_port: int | None = Field(default=None, gt=0, lt=65_536)
+    """Its port."""
+    db_name: str | None = None
+    """Its name; for SQLite, the path of the file."""
+    db_user: str | None = None
+    """Its user."""
+    db_password: SecretStr | None = None
+    """Its password."""
+    lease_seconds: float = Field(default=60.0, gt=0, le=86_400)
+    """How long a registration that gives no sign of life keeps its token from others."""
+    event_handlers: tuple[str, ...] = ("console", "webhook")
+    """Who is told of events: ``console``, ``webhook``, ``database``, or names of the entry-point group; a JSON array."""
+    site_webhook_url: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("HOKUSAI_SITE_WEBHOOK_URL", "WEBHOOK_URL")
+    )
+    """Where events are posted; its path or query may be a secret. ``WEBHOOK_URL`` is read too."""
+    site_webhook_secret: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("HOKUSAI_SITE_WEBHOOK_SECRET", "WEBHOOK_SECRET")
+    )
+    """What posts are signed with. ``WEBHOOK_SECRET`` is read too."""
+    deltaone_webhook_endpoints: tuple[SecretStr, ...] = Field(
+        default=(), validation_alias=AliasChoices("DELTAONE_WEBHOOK_ENDPOINTS")
+    )
+    """Where ``deltaone_achieved`` is posted; a JSON array."""
+    webhook_allow_private: bool = False
+    """Whether webhooks may go to loopback, private and link-local addresses."""
+    rate_limit: str = "600/minute"
+    """Requests that one API key may make of the server."""
+    redis_url: SecretStr | None = None
+    """Where several workers of the server count requests together; each counts alone if left out."""
 
     @property
     def proxy_uri(self) -> str:
@@ -52,6 +113,51 @@ class Settings(BaseSettings):
         if home is None or target is None or home[0] != target[0]:
             return None
         return self.api_key if f"{target[1]}/".startswith(f"{home[1]}/") else None
+
+    @property
+    def database(self) -> DatabaseConfig | None:
+        """The database that the ``HOKUSAI_DB_`` variables name; None where none of them is set."""
+        given = {
+            "db_type": self.db_type,
+            "host": self.db_host,
+            "port": self.db_port,
+            "database": self.db_name,
+            "username": self.db_user,
+            "password": self.db_password,
+        }
+        given = {key: value for key, value in given.items() if value is not None}
+        if not given:
+            return None
+        if "database" not in given:
+            msg = "HOKUSAI_DB_NAME is not set."
+            raise HokusaiError(msg, "Name the database, or unset the other HOKUSAI_DB_ variables.")
+        return DatabaseConfig.model_validate(given)
+
+
+def read_database_file(path: str | os.PathLike[str]) -> DatabaseConfig:
+    """Return the database that a JSON or YAML file describes.
+
+    Raises:
+        HokusaiError: It cannot be read, or is no such description. What it holds is not repeated.
+    """
+    hint = "It holds host, port, database, username, password and db_type (postgresql, mysql or sqlite)."
+    try:
+        # JSON is YAML, too.
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return DatabaseConfig.model_validate(found)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        msg = f"The database configuration {str(path)!r} cannot be read: {reason}."
+        raise HokusaiError(msg, hint) from None
+    except yaml.YAMLError:
+        msg = f"The database configuration {str(path)!r} is neither JSON nor YAML."
+        raise HokusaiError(msg, hint) from None
+    except pydantic.ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg']}" for e in error.errors(include_input=False)
+        )
+        msg = f"The database configuration {str(path)!r} is not valid: {wrong}."
+        raise HokusaiError(msg, hint) from None
 
 
 def _place(uri: str) -> tuple[tuple[str, str, int | None], str] | None:
@@ -88,14 +194,19 @@ def settings() -> Settings:
 
 def _read(changes: dict[str, Any]) -> Settings:
     # Reading the environment is quick, validating it is not, and every call to a server asks.
-    given = tuple((k, v) for k, v in os.environ.items() if k.upper().startswith(_PREFIX))
+    given = tuple((k, v) for k, v in os.environ.items() if k.upper().startswith(_PREFIX) or k.upper() in _OTHERS)
     try:
         return _validated(given, tuple(changes.items()))
     except pydantic.ValidationError as error:
         # The value itself is left out: it may be a secret.
-        found = "; ".join(f"HOKUSAI_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
+        found = "; ".join(f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
         what = f"A setting is not valid: {found}."
         raise HokusaiError(what, "Correct or unset the environment variable.") from None
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    name = str(place[0]).upper()
+    return name if name.startswith(_PREFIX) or name in _OTHERS else f"{_PREFIX}{name}"
 
 
 def configure(**changes: Any) -> Settings:

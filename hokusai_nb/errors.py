@@ -2,16 +2,32 @@
 
     HokusaiError
     ├── ValidationError (ValueError)      a field is wrong; ``problems`` lists each with its repair
-    │   └── UsageError                    a magic line or a call that cannot be understood
+    │   ├── UsageError                    a magic line or a call that cannot be understood
+    │   ├── MetricValidationError         the metric is not known, or a value lies outside its range
+    │   └── UnsafeTargetError             a webhook address that we do not send to
     ├── NotFoundError (LookupError)
     │   ├── ModelNotFoundError            no such registered model, version or logged model
-    │   └── RunNotFoundError              no such run, or the run was deleted
+    │   ├── RunNotFoundError              no such run, or the run was deleted
+    │   ├── TokenNotFoundError            the token store knows no such token
+    │   ├── EventNotFoundError            no such event
+    │   └── KeyNotFoundError              no such API key
+    ├── ConflictError                     it cannot be done in the state that things are in
+    │   ├── TokenStatusError              the token's status does not allow it
+    │   │   └── TokenBusyError            another registration of the token is under way
+    │   └── TokenExistsError              a token of this id exists already
+    ├── BaselineError                     the model does not reach the baseline
     ├── NoCurrentRunError (LookupError)   nothing is running and nothing has run in this process
     ├── NoModelError (LookupError)        the run holds no model
     ├── AmbiguousModelError (LookupError) the run holds several models; ``candidates`` names them
     ├── RegistryError                     MLflow answered with an error
     │   ├── ConnectionFailedError (ConnectionError)  the server cannot be reached in time
     │   └── ReadOnlyError (PermissionError)          the store refuses to be written
+    ├── DatabaseError                     the database of tokens and events answered with an error
+    │   └── DatabaseConnectionError (ConnectionError)  it cannot be reached, or refuses access
+    ├── ServiceError                      the Hokusai API answered with an error
+    │   ├── ServiceConnectionError (ConnectionError)   it cannot be reached in time
+    │   ├── AccessError (PermissionError)              the key is missing, wrong or has too few rights
+    │   └── RateLimitError                             too many requests; ``retry_after`` says how long to wait
     └── MissingExtraError (ImportError)   an optional dependency is not installed
 
 Each says what failed and what to try; a notebook shows just those lines, without a stack trace.
@@ -25,18 +41,34 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "AccessError",
     "AmbiguousModelError",
+    "BaselineError",
+    "ConflictError",
     "ConnectionFailedError",
+    "DatabaseConnectionError",
+    "DatabaseError",
+    "EventNotFoundError",
     "HokusaiError",
     "HokusaiWarning",
+    "KeyNotFoundError",
+    "MetricValidationError",
     "MissingExtraError",
     "ModelNotFoundError",
     "NoCurrentRunError",
     "NoModelError",
     "NotFoundError",
+    "RateLimitError",
     "ReadOnlyError",
     "RegistryError",
     "RunNotFoundError",
+    "ServiceConnectionError",
+    "ServiceError",
+    "TokenBusyError",
+    "TokenExistsError",
+    "TokenNotFoundError",
+    "TokenStatusError",
+    "UnsafeTargetError",
     "UsageError",
     "ValidationError",
 ]
@@ -101,6 +133,14 @@ class UsageError(ValidationError):
     """A magic line or a call that cannot be understood."""
 
 
+class MetricValidationError(ValidationError):
+    """``Metric Validation Failed``: the metric is not known, or a value lies outside its range."""
+
+
+class UnsafeTargetError(ValidationError):
+    """A webhook address that we do not send to: another scheme, or a private network's."""
+
+
 class NotFoundError(HokusaiError, LookupError):
     """Something that was named does not exist."""
 
@@ -111,6 +151,38 @@ class ModelNotFoundError(NotFoundError):
 
 class RunNotFoundError(NotFoundError):
     """No such run, or the run was deleted."""
+
+
+class TokenNotFoundError(NotFoundError):
+    """``Token not found``: the token store knows no such token."""
+
+
+class EventNotFoundError(NotFoundError):
+    """No such event."""
+
+
+class KeyNotFoundError(NotFoundError):
+    """No such API key."""
+
+
+class ConflictError(HokusaiError):
+    """It cannot be done in the state that things are in."""
+
+
+class TokenStatusError(ConflictError):
+    """``Token is not in Draft status``, or in another that a change does not start from."""
+
+
+class TokenBusyError(TokenStatusError):
+    """Another registration of the token is under way; the hint says until when it holds the token."""
+
+
+class TokenExistsError(ConflictError):
+    """A token of this id exists already."""
+
+
+class BaselineError(HokusaiError):
+    """``Model performance does not meet baseline``."""
 
 
 class NoCurrentRunError(HokusaiError, LookupError):
@@ -144,6 +216,39 @@ class ConnectionFailedError(RegistryError, ConnectionError):
 
 class ReadOnlyError(RegistryError, PermissionError):
     """The store refuses to be written."""
+
+
+class DatabaseError(HokusaiError):
+    """The database of tokens and events answered with an error."""
+
+
+class DatabaseConnectionError(DatabaseError, ConnectionError):
+    """``Database Connection Failed``: it cannot be reached, or refuses access."""
+
+
+class ServiceError(HokusaiError):
+    """The Hokusai API answered with an error."""
+
+
+class ServiceConnectionError(ServiceError, ConnectionError):
+    """The Hokusai API cannot be reached in time."""
+
+
+class AccessError(ServiceError, PermissionError):
+    """The API key is missing, wrong, expired, or has too few rights."""
+
+
+class RateLimitError(ServiceError):
+    """Too many requests.
+
+    Attributes:
+        retry_after: Seconds to wait before the next one.
+    """
+
+    def __init__(self, what: str, hint: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(what, hint)
+        self.args = (what, hint, retry_after)
+        self.retry_after = retry_after
 
 
 class MissingExtraError(HokusaiError, ImportError):

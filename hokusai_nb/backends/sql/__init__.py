@@ -1,0 +1,1 @@
+"""The database of tokens, events and API keys: SQLAlchemy and Alembic."""

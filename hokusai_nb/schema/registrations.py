@@ -1,0 +1,102 @@
+"""What the registration of a file is asked for with, and what it answers."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+from hokusai_nb.schema.display import Shown, grid, signed
+from hokusai_nb.schema.frozen import Frozen, FrozenDict
+from hokusai_nb.schema.lifecycle import SiteTokenId, Status
+from hokusai_nb.schema.names import ModelName
+from hokusai_nb.schema.problems import Problem
+from hokusai_nb.schema.values import DecimalText
+from hokusai_nb.schema.verbs import Contributor, ExtraTags, Option, Verb
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+__all__ = ["PerformanceSource", "RegisterFile", "Registration"]
+
+PerformanceSource: TypeAlias = Literal["given", "run", "metrics.json", "mlmodel", "declared"]
+"""Where the measured value comes from: ``--value``, the run's metric, the file, the MLmodel's run, or nowhere."""
+
+
+class RegisterFile(Verb):
+    """Register a model file or folder for a token of the site."""
+
+    token: Annotated[SiteTokenId, Option("--token-id", suggest="token_ids")]
+    """Token in draft, such as XRAY or MSG-AI."""
+    path: Annotated[str, Option("--model-path", metavar="PATH")]
+    """File or folder; it is uploaded as it is and never loaded."""
+    metric: Annotated[str, Option("--metric", suggest="run_metrics")]
+    """Benchmark metric of the catalogue, such as auroc."""
+    baseline: Annotated[DecimalText, Option("--baseline")]
+    """What the model has to reach, in the metric's own unit."""
+    value: Annotated[DecimalText | None, Option("--value")] = None
+    """What it reached; read from the run, metrics.json or the MLmodel's run if left out."""
+    run: Annotated[str | None, Option("--run-id", suggest="run_ids", metavar="RUN")] = None
+    """MLflow run that measured it."""
+    name: Annotated[ModelName | None, Option("--model-name", suggest="model_names", metavar="NAME")] = None
+    """Registered model name; hokusai- and the token in lower case if left out."""
+    contributor: Annotated[Contributor | None, Option("--contributor", metavar="ADDRESS")] = None
+    """Contributor's Ethereum address."""
+    tags: Annotated[ExtraTags, Option("--tag", suggest="tag_names", metavar="KEY=VALUE")] = FrozenDict()
+    """Further tag; may be given several times."""
+    dry_run: Annotated[bool, Option("--dry-run")] = False
+    """Check everything, write nothing."""
+    as_json: Annotated[bool, Option("--json")] = False
+    """Print JSON."""
+
+
+class Registration(Shown, frozen=True):
+    """What the registration of a file has made."""
+
+    token_id: str
+    status: Status
+    """The token's status now."""
+    model_name: str
+    version: str
+    """Registry version; in a dry run the one that would follow."""
+    mlflow_run_id: str | None
+    """The run that holds the files; None in a dry run."""
+    metric_name: str
+    metric_value: DecimalText
+    """In the metric's own unit."""
+    baseline_value: DecimalText
+    improvement: Decimal
+    """Over the baseline, positive where better."""
+    performance_source: PerformanceSource
+    tags: Frozen[str, str]
+    created: bool = True
+    """False where an earlier attempt had made the version."""
+    dry_run: bool = False
+    simulated: bool = False
+    """True in mock mode."""
+    warnings: tuple[Problem, ...] = ()
+    url: str | None = None
+    """Page of the version in MLflow's own UI, where a server has one."""
+
+    def _grid(self) -> tuple[Markup, str]:
+        state = "Would register" if self.dry_run else "Registered"
+        rows: list[tuple[str, object]] = [
+            ("Token", f"{self.token_id} ({self.status.value})"),
+            ("Benchmark", f"{self.metric_name} = {self.metric_value}"),
+            ("Baseline", f"{self.baseline_value} (improvement {signed(self.improvement)})"),
+        ]
+        if self.mlflow_run_id:
+            rows.append(("Run", self.mlflow_run_id))
+        if self.url:
+            rows.append(("MLflow", self.url))
+        notes = [f"Warning: {p.sentence}" for p in self.warnings]
+        if self.performance_source == "declared":
+            notes.insert(0, "No measured value was found: the baseline is recorded as the declared value.")
+        if self.simulated:
+            notes.insert(0, "Simulated: mock mode is on; nothing was written anywhere else.")
+        return grid(f"{state} {self.model_name} version {self.version}", rows, notes=notes)
+
+    def _html_(self) -> Markup:
+        return self._grid()[0]
+
+    def _text_(self) -> str:
+        return self._grid()[1]

@@ -1,0 +1,1 @@
+"""What ties a model to the Hokusai site: token status, events, their delivery."""
