@@ -1,6 +1,6 @@
 # Everything runs in .venv, which the first target that needs it builds from requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab bench lint lock browser
+.PHONY: help demo test lab bench lint lock machine
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,7 +16,7 @@ help: ## Show this list
 demo: $(READY) ## Run the first tutorial on a registry of its own, in a new folder under demo/
 	$(BIN)/hokusai demo
 
-test: browser lint ## Run the gates, every test and every notebook, and measure coverage
+test: machine lint ## Run the gates, every test and every notebook, and measure coverage
 	$(BIN)/coverage erase
 	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/coverage run -m pytest tests notebooks \
 	  -p xdist -p timeout -p _hypothesis_pytestplugin -n auto --dist loadfile \
@@ -27,12 +27,14 @@ test: browser lint ## Run the gates, every test and every notebook, and measure 
 lab: $(READY) ## Open JupyterLab on the tutorials
 	$(BIN)/jupyter lab --ServerApp.root_dir=. $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_register_a_model.ipynb
 
-# As root on Debian it is installed; elsewhere its tests are left out with one loud line, except in CI, where they fail.
-browser:
-	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || \
-	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+# The browser and the servers of the tests. As root on Debian they are installed; elsewhere their tests are left out with
+# one loud line, except in CI, where they fail.
+machine:
+	@{ command -v chromium && command -v redis-server && ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || \
+	  [ "$$(id -u)" != 0 ] || { apt-get update -qq && apt-get install -y -qq --no-install-recommends \
+	  chromium fonts-dejavu-core redis-server postgresql >/dev/null; }
 
-bench: $(READY) browser ## Print the table of figures that CONTRIBUTING.md holds
+bench: $(READY) machine ## Print the table of figures that CONTRIBUTING.md holds
 	$(BIN)/python -m tests.bench
 
 lint: $(READY) ## Check style, types and layers

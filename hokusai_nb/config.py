@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import threading
 from collections.abc import Hashable
@@ -21,6 +22,7 @@ __all__ = [
     "DatabaseConfig",
     "DatabaseType",
     "Settings",
+    "acting_user",
     "configure",
     "read_database_file",
     "session_notebook",
@@ -82,7 +84,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=60.0, gt=0, le=86_400)
     """How long a registration that gives no sign of life keeps its token from others."""
     event_handlers: tuple[str, ...] = ("console", "webhook")
-    """Who is told of events: ``console``, ``webhook``, ``database``, or names of the entry-point group; a JSON array."""
+    """Who is told of events: ``console``, ``webhook``, ``database``, or names of entry points; a JSON array."""
     site_webhook_url: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("HOKUSAI_SITE_WEBHOOK_URL", "WEBHOOK_URL")
     )
@@ -226,6 +228,14 @@ def configure(**changes: Any) -> Settings:
         found = _read(wanted)
         _changes = wanted
         return found
+
+
+def acting_user() -> str:
+    """Return the name of the user that this process works for, as histories record it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"user {os.getuid()}"
 
 
 def session_notebook() -> str | None:

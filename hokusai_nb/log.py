@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import logging
 import re
 import sys
 from typing import TextIO
 
-__all__ = ["logger", "redact", "set_level"]
+__all__ = ["logger", "redact", "set_level", "write_json_lines"]
 
 logger = logging.getLogger("hokusai_nb")
 
@@ -18,6 +20,8 @@ _USERINFO = re.compile(
 _QUERY = re.compile(
     r"(?i)(?P<key>[?&](?:password|passwd|pwd|passfile|sslpassword|secret|token|api_?key|access_key|odbc_connect|sig|signature|x-amz-[a-z-]+|x-goog-[a-z-]+)=)[^&#\s]+"
 )
+# Our own API keys, after whose id the secret begins, and the secrets of webhooks.
+_KEYS = re.compile(r"\b(hk_[A-Za-z0-9]+_|whsec_)[\w+/=\-]+")
 _BEARER = re.compile(r"(?i)\b(bearer|basic|authorization:\s*\w+)\s+[\w.~+/\-]+=*")
 
 
@@ -28,7 +32,8 @@ def redact(text: str) -> str:
     'postgresql://***@db/x'
     """
     text = _USERINFO.sub(lambda match: f"{match['scheme'] or match['other']}***@", text)
-    return _BEARER.sub(r"\1 ***", _QUERY.sub(r"\g<key>***", text))
+    text = _KEYS.sub(r"\1***", _QUERY.sub(r"\g<key>***", text))
+    return _BEARER.sub(r"\1 ***", text)
 
 
 class _Redacting(logging.Filter):
@@ -54,6 +59,22 @@ class _LastResort(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         if not logging.getLogger().handlers:
             super().emit(record)
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line: time (UTC), level, logger, message, and the stack trace where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = dt.datetime.fromtimestamp(record.created, tz=dt.UTC).isoformat(timespec="milliseconds")
+        said = {"time": at, "level": record.levelname, "logger": record.name, "message": record.getMessage()}
+        if record.exc_text:
+            said["trace"] = record.exc_text
+        return json.dumps(said, ensure_ascii=False)
+
+
+def write_json_lines() -> None:
+    """Have the package's own log on stderr be JSON lines, for a command or a server; an application's stays its own."""
+    logger.handlers[0].setFormatter(_JsonLines())
 
 
 def set_level(level: str) -> None:

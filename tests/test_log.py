@@ -28,6 +28,8 @@ def _as_it_was():
         ("mssql+pyodbc:///?odbc_connect=PWD%3Ds3cret", "mssql+pyodbc:///?odbc_connect=***"),
         ("Authorization: Bearer s3cret.abc==", "Authorization: Bearer ***"),
         ("authorization: basic czNjcmV0", "authorization: basic ***"),
+        ("hk_Ab12_s3cret-x is wrong", "hk_Ab12_*** is wrong"),
+        ("whsec_s3cret+/=", "whsec_***"),
         ("from http://a:s3cret@b/ to http://c:s3cret@d/", "from http://***@b/ to http://***@d/"),
     ],
 )

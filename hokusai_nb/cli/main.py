@@ -1,51 +1,34 @@
-"""The `hokusai` command: each subcommand is imported when it is called or listed, not before."""
+"""The `hokusai` command."""
 
 from __future__ import annotations
 
-import importlib
-import sys
-from typing import Any
-
 import click
 
-from hokusai_nb.errors import HokusaiError, UsageError
+from hokusai_nb.cli.groups import EXIT_CODES, LazyGroup, Member
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["main"]
 
-COMMANDS = {"demo": "hokusai_nb.cli.demo:demo"}
-"""Where each subcommand lives. Its module imports click at most, so that listing them all stays quick."""
-
-FAILURE = 1
-USAGE = 2
+_CODES = "\n".join(f"  {code}  {meaning}" for code, meaning, _ in sorted(EXIT_CODES))
 
 
-class _Commands(click.Group):
-    """A group that imports its members by name and shows our errors without a stack trace."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx  # the members are the same everywhere
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except HokusaiError as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(USAGE if isinstance(error, UsageError) else FAILURE)
-
-
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=LazyGroup,
+    members={
+        "model": Member("model:model", "Register, list, compare and trace models."),
+        "token": Member("token:token", "Create, list, show, deploy and archive tokens."),
+        "events": Member("events:events", "List events, deliver them, try again."),
+        "key": Member("key:key", "Create, list and revoke API keys of the server."),
+        "serve": Member("serve:serve", "Run the API server with MLflow behind it."),
+        "status": Member("status:status", "Show where registrations go and what the current run is."),
+        "completion": Member("completion:completion", "Print the completion script of a shell."),
+        "demo": Member("demo:demo", "Run the first tutorial on a registry of its own."),
+    },
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"\b\nExit codes:\n  0  done\n{_CODES}\n  130  interrupted",
+)
 @click.version_option(package_name="hokusai_nb")
 def main() -> None:
     """Register, compare and improve token-linked machine-learning models.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage.
+    HOKUSAI_LOG_LEVEL=DEBUG writes a structured log to stderr, without secrets.
     """

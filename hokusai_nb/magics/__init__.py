@@ -46,6 +46,7 @@ MAGICS: Mapping[str, MagicSpec] = {
     "hokusai_lineage": MagicSpec("ShowLineage", "show:lineage"),
     "hokusai_improvement": MagicSpec("Improvement", "show:improvement"),
     "hokusai_compare": MagicSpec("Compare", "show:compare"),
+    "hokusai_status": MagicSpec("TokenStatus", "status:token_status"),
     "hokusai_config": MagicSpec("Configure", "status:config"),
 }
 

@@ -19,9 +19,9 @@ from hokusai_nb.core.suggestions import Known, Suggestions, load_suggestions
 from hokusai_nb.log import logger
 from hokusai_nb.magics import MAGICS
 from hokusai_nb.magics.estimators import fitted_estimators, is_data
-from hokusai_nb.magics.parsing import Argument, arguments
 from hokusai_nb.magics.words import Word, scan
 from hokusai_nb.schema import verbs
+from hokusai_nb.schema.arguments import Argument, arguments
 from hokusai_nb.schema.lines import quote
 from hokusai_nb.schema.metrics import known_metrics
 from hokusai_nb.schema.tags import known_tags

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import difflib
 import textwrap
-import types
-import typing
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from hokusai_nb.errors import ValidationError
 from hokusai_nb.magics.references import refuse
 from hokusai_nb.magics.words import split
+from hokusai_nb.schema.arguments import Argument, arguments, as_typed, pairs_in
 from hokusai_nb.schema.problems import quoted
 
 if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
+    from collections.abc import Iterator, Mapping
 
     from hokusai_nb.magics.words import Word
     from hokusai_nb.schema.problems import Problem
-    from hokusai_nb.schema.verbs import Option, Verb
+    from hokusai_nb.schema.verbs import Verb
 
-__all__ = ["Argument", "Request", "arguments", "help_text", "parse", "read"]
+__all__ = ["Request", "help_text", "parse", "read"]
 
 V = TypeVar("V", bound="Verb")
 _YES = {"on", "true", "yes", "1"}
@@ -31,69 +27,6 @@ _NO = {"off", "false", "no", "0"}
 _HELP = ("--help", "-h")
 _HELP_WIDTH = 96
 _COLUMN = 28
-
-
-@dataclass(frozen=True)
-class Argument:
-    """A verb's field as it is typed.
-
-    Attributes:
-        field: Name of the field.
-        flag: Such as ``--token``; empty for a positional argument.
-        kind: ``value``; ``switch``, which takes no value; ``on|off``; or ``pairs``, which may be
-            given several times as KEY=VALUE.
-        required: Whether the verb cannot do without.
-        metavar: What stands for the value in the help.
-        suggest: Where completion finds candidates.
-        help: One sentence.
-    """
-
-    field: str
-    flag: str
-    kind: Literal["value", "switch", "on|off", "pairs"]
-    required: bool
-    metavar: str
-    suggest: str
-    help: str
-
-    @property
-    def typed(self) -> str:
-        """How messages name it."""
-        return self.flag or self.metavar
-
-    @property
-    def usage(self) -> str:
-        """How the help shows it."""
-        return " ".join(part for part in (self.flag, "" if self.kind == "switch" else self.metavar) if part)
-
-
-@cache
-def arguments(verb: type[Verb]) -> tuple[Argument, ...]:
-    """Return what a verb's line can carry, in the fields' order."""
-    return tuple(_argument(name, info, option) for name, info, option in verb.options())
-
-
-def _argument(name: str, info: FieldInfo, option: Option) -> Argument:
-    annotation = info.annotation
-    choices = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
-    kind: Literal["value", "switch", "on|off", "pairs"]
-    if annotation is bool:
-        kind = "switch"
-    elif bool in choices:
-        kind = "on|off"
-    elif any((typing.get_origin(c) or c) is Mapping for c in choices):
-        kind = "pairs"
-    else:
-        kind = "value"
-    return Argument(
-        field=name,
-        flag=option.flag,
-        kind=kind,
-        required=info.is_required(),
-        metavar=option.metavar or name.upper().replace("_", "-"),
-        suggest=option.suggest,
-        help=info.description or "",
-    )
 
 
 class Request:
@@ -151,14 +84,9 @@ class Request:
                 return texts[0]
 
     def _pairs(self, argument: Argument, texts: list[str]) -> dict[str, str]:
-        pairs: dict[str, str] = {}
-        for text in texts:
-            key, equals, value = text.partition("=")
-            if not equals or not key:
-                self.refuse(f"{argument.flag} needs {argument.metavar}: {quoted(text)}.")
-            if key in pairs:
-                self.refuse(f"{argument.flag} {quoted(key)} is given twice.", "Leave one of them out.")
-            pairs[key] = value
+        pairs, problems = pairs_in(argument, texts)
+        if problems:
+            self.refuse(problems[0].what, problems[0].hint)
         return pairs
 
     def _switch(self, argument: Argument, text: str) -> bool:
@@ -178,7 +106,7 @@ class Request:
         late = set(self._given) - set(fixed)
         problems = [p for p in self._verb.check(values) if p.severity == "error" and p.field not in late]
         if problems:
-            raise self._as_typed(problems)
+            raise ValidationError(as_typed(self._verb, problems))
 
     def make(self, namespace: Mapping[str, Any]) -> Verb:
         """Return the verb.
@@ -189,19 +117,7 @@ class Request:
         try:
             return self._verb.parse(self.values(namespace))
         except ValidationError as error:
-            raise self._as_typed(error.problems, type(error)) from None
-
-    def _as_typed(self, problems: Any, kind: type[ValidationError] = ValidationError) -> ValidationError:
-        """Return the error with fields named as they are typed."""
-        named = {a.field: a.typed for a in arguments(self._verb)}
-        told: list[Problem] = []
-        for problem in problems:
-            rest = problem.what.removeprefix(problem.field)
-            if problem.field in named and rest.startswith((" ", ":")) and rest != problem.what:
-                told.append(problem.model_copy(update={"what": f"{named[problem.field]}{rest}"}))
-            else:
-                told.append(problem)
-        return kind(told)
+            raise type(error)(as_typed(self._verb, cast("tuple[Problem, ...]", error.problems))) from None
 
 
 def read(verb: type[Verb], text: str, magic: str) -> Request:
@@ -237,7 +153,7 @@ def read(verb: type[Verb], text: str, magic: str) -> Request:
     return request
 
 
-def _take_option(request: Request, flags: Mapping[str, Argument], word: Word, words: typing.Iterator[Word]) -> None:
+def _take_option(request: Request, flags: Mapping[str, Argument], word: Word, words: Iterator[Word]) -> None:
     flag, equals, _ = word.lead.partition("=")
     if flag not in flags or (word.has_references and not equals):
         guess = difflib.get_close_matches(word.shown.partition("=")[0], flags, n=1)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.schema import verbs
 from hokusai_nb.schema.display import as_json
-from hokusai_nb.schema.records import ModelList
 
 if TYPE_CHECKING:
     from hokusai_nb.magics.calling import Call
     from hokusai_nb.schema.display import JsonText, Shown
-    from hokusai_nb.schema.records import Comparison, Lineage
+    from hokusai_nb.schema.records import Comparison, Lineage, ModelList
 
 __all__ = ["compare", "improvement", "lineage", "models"]
 
@@ -26,14 +25,7 @@ def _shown(record: S, *, json: bool) -> S | JsonText:
 def models(call: Call) -> ModelList | JsonText:
     """List registered versions."""
     verb = call.verb(verbs.Models)
-    registry = ModelRegistry()
-    if verb.token is None:
-        return _shown(registry.list_models(verb.prefix), json=verb.as_json)
-    found = registry.list_models_by_token(verb.token)
-    if verb.prefix:
-        kept = tuple(m for m in found if m.name.startswith(verb.prefix))
-        found = ModelList(entries=kept, title=f"{found.title} that begin with {verb.prefix}")
-    return _shown(found, json=verb.as_json)
+    return _shown(ModelRegistry().list_models(verb.prefix, verb.token), json=verb.as_json)
 
 
 def lineage(call: Call) -> Lineage | JsonText | Any:

@@ -29,6 +29,7 @@ __all__ = [
     "Status",
     "Token",
     "TokenChange",
+    "TokenHistory",
     "TokenPage",
     "Transition",
     "Utc",
@@ -215,6 +216,27 @@ class Transition(pydantic.BaseModel, frozen=True):
     by: str
     at: Utc
     reason: str = ""
+
+
+class TokenHistory(Shown, frozen=True):
+    """A token and every step it has taken."""
+
+    token: Token
+    steps: tuple[Transition, ...]
+
+    def _steps(self) -> tuple[Markup, str]:
+        head = ("When", "From", "To", "By", "Why")
+        rows = [
+            (f"{s.at:%Y-%m-%d %H:%M:%S} UTC", s.before.value if s.before else "–", s.after.value, s.by, s.reason or "–")
+            for s in self.steps
+        ]
+        return grid("History", rows, head)
+
+    def _html_(self) -> Markup:
+        return self.token._html_() + self._steps()[0]
+
+    def _text_(self) -> str:
+        return f"{self.token._text_()}\n\n{self._steps()[1]}"
 
 
 def no_such_token(token_id: str) -> TokenNotFoundError:

@@ -25,6 +25,8 @@ class OverviewCard(Shown, frozen=True):
     """Tracking URI without credentials."""
     chosen_because: str
     """Why it is that one."""
+    tokens: str = ""
+    """The token store, without credentials."""
     trouble: str = ""
     """Why the store could not be asked; empty where all is well."""
     run: RunFacts | None = None
@@ -43,6 +45,8 @@ class OverviewCard(Shown, frozen=True):
 
     def _grid(self) -> tuple[Markup, str]:
         rows = [("Writes to", f"{self.store} ({self.chosen_because})")]
+        if self.tokens:
+            rows.append(("Tokens", self.tokens))
         if self.trouble:
             rows.append(("Trouble", self.trouble))
         rows += self._about_run()

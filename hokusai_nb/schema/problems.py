@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pydantic
 from pydantic_core import PydanticCustomError
@@ -26,8 +26,10 @@ __all__ = [
     "quoted",
     "raise_custom",
     "raise_for",
+    "validated",
 ]
 
+M = TypeVar("M", bound=pydantic.BaseModel)
 CODE = "hokusai_problem"
 SHOWN_CHARACTERS = 80
 
@@ -157,3 +159,15 @@ def problems_in(error: pydantic.ValidationError) -> list[Problem]:
 def _field_name(part: str | int) -> str:
     """Return a field's name as one readable word, also where a caller made it up."""
     return quoted(part)[1:-1] if isinstance(part, str) else str(part)
+
+
+def validated(model: type[M], values: object) -> M:
+    """Return the record that the values make.
+
+    Raises:
+        ValidationError: Some field is wrong; every problem that was found is in it.
+    """
+    try:
+        return model.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise ValidationError(problems_in(error)) from None

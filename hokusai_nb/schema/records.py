@@ -11,7 +11,7 @@ import pydantic
 
 from hokusai_nb.errors import HokusaiError
 from hokusai_nb.schema.display import Shown, grid, short_address, shortened, signed, tag_rows, when
-from hokusai_nb.schema.frozen import Frozen
+from hokusai_nb.schema.frozen import Frozen, FrozenDict
 from hokusai_nb.schema.metrics import find_metric
 from hokusai_nb.schema.problems import Problem
 from hokusai_nb.schema.runs import Dataset, RunFacts, RunModel
@@ -172,10 +172,16 @@ class ModelList(_Records[RegisteredModel], frozen=True):
     """Versions found in the registry, by name and version."""
 
     title: str = "Models"
+    statuses: Frozen[str, str] | None = None
+    """Status of each token, where a token store was asked."""
+
+    def with_statuses(self, statuses: Mapping[str, str]) -> ModelList:
+        """Return the same list with the status of each token beside its versions."""
+        return self.model_copy(update={"statuses": FrozenDict(statuses)})
 
     def _grid(self) -> tuple[Markup, str]:
-        head = ("Model", "Version", "Token", "Metric", "Value", "Contributor", "Registered")
-        rows = [
+        head: tuple[str, ...] = ("Model", "Version", "Token", "Metric", "Value", "Contributor", "Registered")
+        rows: list[tuple[str, ...]] = [
             (
                 m.name,
                 m.version,
@@ -187,6 +193,10 @@ class ModelList(_Records[RegisteredModel], frozen=True):
             )
             for m in self.entries[:SHOWN_ROWS]
         ]
+        if self.statuses is not None:
+            head = (*head, "Status")
+            told = (self.statuses.get(m.token_id or "", "–") for m in self.entries)
+            rows = [(*row, str(status)) for row, status in zip(rows, told, strict=False)]
         hidden = len(self) - len(rows)
         notes = (
             ["Nothing found."] if not rows else [f"… and {hidden:,} more; .to_frame() has them all."] if hidden else []

@@ -24,7 +24,18 @@ from hokusai_nb.schema.values import DecimalText, check_decimal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Compare", "Configure", "Improvement", "Models", "Option", "Overview", "Register", "ShowLineage", "Verb"]
+__all__ = [
+    "Compare",
+    "Configure",
+    "Improvement",
+    "Models",
+    "Option",
+    "Overview",
+    "Register",
+    "ShowLineage",
+    "TokenStatus",
+    "Verb",
+]
 
 
 @dataclass(frozen=True)
@@ -35,11 +46,13 @@ class Option:
         flag: Such as ``--token``; empty for a positional argument.
         suggest: Where candidates for completion come from: a key of the completion's sources.
         metavar: What stands for the value in the help; the field's name in capitals if empty.
+        notebook: Whether it makes sense in a notebook only, such as the name of a variable.
     """
 
     flag: str = ""
     suggest: str = ""
     metavar: str = ""
+    notebook: bool = False
 
 
 class Verb(pydantic.BaseModel, frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True):
@@ -115,7 +128,9 @@ class Register(Verb):
     """Run id; the current run if left out."""
     model: Annotated[str | None, Option("--model", suggest="models", metavar="VAR|NAME|URI")] = None
     """Variable with a fitted estimator, name of a logged model, or model URI; the run's only model if left out."""
-    input_example: Annotated[str | None, Option("--input-example", suggest="variables", metavar="VAR")] = None
+    input_example: Annotated[
+        str | None, Option("--input-example", suggest="variables", metavar="VAR", notebook=True)
+    ] = None
     """Variable with input rows, from which the signature of an estimator is made."""
     tags: Annotated[ExtraTags, Option("--tag", suggest="tag_names", metavar="KEY=VALUE")] = FrozenDict()
     """Further tag; may be given several times."""
@@ -127,7 +142,7 @@ class Register(Verb):
     """Check everything, register nothing; the run of a cell is recorded all the same."""
     as_json: Annotated[bool, Option("--json")] = False
     """Return JSON text."""
-    form: Annotated[bool, Option("--form")] = False
+    form: Annotated[bool, Option("--form", notebook=True)] = False
     """Open the form with what the line says filled in."""
 
     @pydantic.model_validator(mode="after")
@@ -180,7 +195,7 @@ class ShowLineage(Verb):
 
     name: Annotated[str, Option(suggest="model_names")]
     """Registered model name."""
-    graph: Annotated[bool, Option("--graph")] = False
+    graph: Annotated[bool, Option("--graph", notebook=True)] = False
     """Return the graph of versions, runs, data sets and contributors instead of the table."""
     as_json: Annotated[bool, Option("--json")] = False
     """Return JSON text."""
@@ -204,6 +219,15 @@ class Compare(Verb):
     """Version to compare from."""
     second: Annotated[str, Option(suggest="versions", metavar="V2")]
     """Version to compare to."""
+    as_json: Annotated[bool, Option("--json")] = False
+    """Return JSON text."""
+
+
+class TokenStatus(Verb):
+    """Show how far the registration of a token got."""
+
+    token: Annotated[StoredTokenId, Option(suggest="token_ids")]
+    """Token, such as XRAY or MSG-AI."""
     as_json: Annotated[bool, Option("--json")] = False
     """Return JSON text."""
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from hokusai_nb.errors import TokenNotFoundError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hokusai_nb.schema.events import Event, EventPage
     from hokusai_nb.schema.lifecycle import NewToken, Status, Token, TokenChange, TokenPage, Transition
 
-__all__ = ["PAGE", "TokenStore"]
+__all__ = ["PAGE", "TokenStore", "statuses_of"]
 
 PAGE = 100
 """Entries of one page unless a caller wants another number."""
@@ -87,3 +91,14 @@ class TokenStore(Protocol):
         self, token_id: str | None = None, *, state: str | None = None, cursor: str | None = None, limit: int = PAGE
     ) -> EventPage:
         """Return events, newest first; ``state`` keeps those with a delivery in it (pending, delivered, dead)."""
+
+
+def statuses_of(store: TokenStore, token_ids: Iterable[str]) -> dict[str, Status]:
+    """Return the status of each of the tokens that the store knows."""
+    found = {}
+    for token_id in dict.fromkeys(token_ids):
+        try:
+            found[token_id] = store.get(token_id).model_status
+        except TokenNotFoundError:
+            continue  # registered elsewhere, or before there was a store
+    return found

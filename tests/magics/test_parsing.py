@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from hokusai_nb.errors import HokusaiError, UsageError, ValidationError
 from hokusai_nb.magics import MAGICS
-from hokusai_nb.magics.parsing import arguments, help_text, parse, read
+from hokusai_nb.magics.parsing import help_text, parse, read
 from hokusai_nb.schema import verbs
+from hokusai_nb.schema.arguments import arguments
 
 GOOD = "churn --token msg-ai --metric accuracy"
 WORDS = """churn --token MSG-AI --token=A-B --metric accuracy --value 0.9 -1e-3 --tag a=b a --force-new --dry-run

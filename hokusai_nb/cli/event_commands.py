@@ -1,0 +1,81 @@
+"""The commands of ``hokusai events``."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+from hokusai_nb.cli.places import database_option, json_option, print_record, token_store
+from hokusai_nb.errors import HokusaiError
+from hokusai_nb.schema.events import DeliveryState
+from hokusai_nb.site.store import PAGE
+
+if TYPE_CHECKING:
+    from hokusai_nb.site.outbox import Outbox
+
+__all__ = ["deliver", "list_events", "retry"]
+
+
+def _outbox(db_config: str | None) -> Outbox:
+    from hokusai_nb.site.opening import outbox_of  # noqa: PLC0415 - imports SQLAlchemy
+
+    store = token_store(db_config)
+    outbox = outbox_of(store)
+    if outbox is None:
+        what = f"{store.description} delivers its events itself."
+        raise HokusaiError(what, "Name the database whose events are to be delivered: --db-config or HOKUSAI_DB_….")
+    return outbox
+
+
+@click.command(name="list")
+@click.option("--token-id", metavar="TOKEN", help="Only events of this token.")
+@click.option(
+    "--state", type=click.Choice([s.value for s in DeliveryState]), help="Only events with a delivery in this state."
+)
+@click.option("--limit", type=click.IntRange(1, 1000), default=PAGE, show_default=True, help="Events on one page.")
+@click.option("--cursor", metavar="TEXT", help="Where the page begins: next_cursor of the page before.")
+@database_option
+@json_option
+def list_events(
+    token_id: str | None, state: str | None, limit: int, cursor: str | None, db_config: str | None, as_json: bool
+) -> None:
+    """List events, newest first, with their deliveries."""
+    page = token_store(db_config).list_events(token_id, state=state, cursor=cursor, limit=limit)
+    print_record(page, as_json=as_json)
+    if page.next_cursor and not as_json:
+        click.echo(f"More with --cursor {page.next_cursor}", err=True)
+
+
+@click.command()
+@click.option("--watch", is_flag=True, help="Keep running and deliver whatever becomes due.")
+@database_option
+def deliver(watch: bool, db_config: str | None) -> None:
+    """Deliver what is due, once or, with --watch, until it is stopped."""
+    outbox = _outbox(db_config)
+    if not watch:
+        report = outbox.deliver()
+        click.echo(report.sentence)
+        return
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    click.echo("Delivering events; stop with Ctrl-C.", err=True)
+    outbox.watch(stop)
+
+
+@click.command()
+@click.argument("event_id", metavar="EVENT", required=False)
+@click.option("--all", "every", is_flag=True, help="Every event that was given up.")
+@database_option
+def retry(event_id: str | None, every: bool, db_config: str | None) -> None:
+    """Try again what was given up: one EVENT, or --all."""
+    if bool(event_id) is every:
+        msg = "Name an event, or give --all."
+        raise click.UsageError(msg)
+    outbox = _outbox(db_config)
+    renewed = outbox.retry(event_id)
+    click.echo(f"{renewed} deliveries begin anew.")
+    click.echo(outbox.deliver().sentence)
