@@ -127,17 +127,26 @@ def test_the_readme_lists_every_magic_and_no_other():
     assert sorted(table_column(README, "### Magics")) == sorted(shell.stdout.split())
 
 
+def variable(name, field):
+    """The first environment variable that sets a field."""
+    return field.validation_alias.choices[0] if field.validation_alias else f"HOKUSAI_{name.upper()}"
+
+
+def as_written(default):
+    """A default as it stands in the table."""
+    if default is None:
+        return "none"
+    text = json.dumps(default) if isinstance(default, (bool, tuple)) else default
+    return f"`{text:g}`" if isinstance(text, float) else f"`{text}`"
+
+
 def test_the_readme_lists_every_environment_variable_with_its_default():
-    assert table_column(README, "### Environment variables") == [
-        f"HOKUSAI_{name.upper()}" for name in Settings.model_fields
-    ]
-    for name, field in Settings.model_fields.items():
-        row = re.search(rf"^\| `HOKUSAI_{name.upper()}` \| (.+?) \|", README, re.MULTILINE)
-        default = {None: "none", True: "`true`"}.get(
-            field.default, f"`{field.default:g}`" if isinstance(field.default, float) else f"`{field.default}`"
-        )
+    fields = {variable(name, field): field for name, field in Settings.model_fields.items()}
+    assert table_column(README, "### Environment variables") == list(fields)
+    for name, field in fields.items():
+        row = re.search(rf"^\| `{name}` \| (.+?) \|", README, re.MULTILINE)
         assert row, name
-        assert row[1] == default, name
+        assert row[1] == as_written(field.default), name
 
 
 def test_every_relative_link_in_a_document_leads_somewhere():

@@ -52,8 +52,6 @@ def register(
     made = registry.register_file(verb, progress=sys.stderr.isatty())
     _say_plainly(made)
     print_record(made, as_json=verb.as_json)
-    if not made.dry_run:
-        deliver_events(store)
 
 
 def _say_plainly(made: Registration) -> None:
