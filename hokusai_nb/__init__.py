@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from hokusai_nb.backends.http import AsyncHokusaiClient, HokusaiClient
     from hokusai_nb.core.registry import ModelRegistry, register_tokenized_model
     from hokusai_nb.errors import HokusaiError, HokusaiWarning, ValidationError
     from hokusai_nb.schema.metrics import STANDARD_METRICS, register_metric
@@ -21,7 +22,9 @@ __version__ = "0.1.0"
 
 _HOME = {
     "STANDARD_METRICS": "schema.metrics",
+    "AsyncHokusaiClient": "backends.http",
     "Comparison": "schema.records",
+    "HokusaiClient": "backends.http",
     "HokusaiError": "errors",
     "HokusaiWarning": "errors",
     "Lineage": "schema.records",
@@ -36,7 +39,9 @@ _HOME = {
 
 __all__ = [
     "STANDARD_METRICS",
+    "AsyncHokusaiClient",
     "Comparison",
+    "HokusaiClient",
     "HokusaiError",
     "HokusaiWarning",
     "Lineage",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import threading
 from collections.abc import Hashable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import pydantic
@@ -24,6 +25,7 @@ __all__ = [
     "Settings",
     "acting_user",
     "configure",
+    "default_database",
     "read_database_file",
     "session_notebook",
     "settings",
@@ -36,7 +38,7 @@ _OTHERS = ("WEBHOOK_URL", "WEBHOOK_SECRET", "DELTAONE_WEBHOOK_ENDPOINTS")
 DatabaseType: TypeAlias = Literal["postgresql", "mysql", "sqlite"]
 
 
-class DatabaseConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+class DatabaseConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True):
     """Where tokens and events are kept; for SQLite, ``database`` is the path of the file."""
 
     db_type: DatabaseType = "postgresql"
@@ -46,6 +48,14 @@ class DatabaseConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     database: str = Field(min_length=1)
     username: str | None = None
     password: SecretStr | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check_file(self) -> Self:
+        # SQLAlchemy would make something else of these than a file, and each connection another of the first.
+        if self.db_type == "sqlite" and (self.database == ":memory:" or "://" in self.database):
+            msg = "for sqlite, database is the path of a file"
+            raise ValueError(msg)
+        return self
 
 
 class Settings(BaseSettings):
@@ -133,7 +143,19 @@ class Settings(BaseSettings):
         if "database" not in given:
             msg = "HOKUSAI_DB_NAME is not set."
             raise HokusaiError(msg, "Name the database, or unset the other HOKUSAI_DB_ variables.")
-        return DatabaseConfig.model_validate(given)
+        try:
+            return DatabaseConfig.model_validate(given)
+        except pydantic.ValidationError as error:
+            msg = f"The HOKUSAI_DB_ variables describe no database: {_wrong(error)}."
+            raise HokusaiError(msg, "Correct or unset them.") from None
+
+
+def default_database() -> DatabaseConfig:
+    """Return the SQLite file that is used where nothing else is named: in the user's folder for data."""
+    import platformdirs  # noqa: PLC0415 - rarely needed
+
+    folder = platformdirs.user_data_path("hokusai", appauthor=False)
+    return DatabaseConfig(db_type="sqlite", database=str(folder / "hokusai.db"))
 
 
 def read_database_file(path: str | os.PathLike[str]) -> DatabaseConfig:
@@ -144,22 +166,30 @@ def read_database_file(path: str | os.PathLike[str]) -> DatabaseConfig:
     """
     hint = "It holds host, port, database, username, password and db_type (postgresql, mysql or sqlite)."
     try:
-        # JSON is YAML, too.
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        return DatabaseConfig.model_validate(found)
+        return DatabaseConfig.model_validate(_parsed(Path(path).read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         msg = f"The database configuration {str(path)!r} cannot be read: {reason}."
         raise HokusaiError(msg, hint) from None
-    except yaml.YAMLError:
+    except pydantic.ValidationError as error:
+        msg = f"The database configuration {str(path)!r} is not valid: {_wrong(error)}."
+        raise HokusaiError(msg, hint) from None
+    except (yaml.YAMLError, ValueError):  # YAML reads 2026-13-01 as a date, and fails at it
         msg = f"The database configuration {str(path)!r} is neither JSON nor YAML."
         raise HokusaiError(msg, hint) from None
-    except pydantic.ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg']}" for e in error.errors(include_input=False)
-        )
-        msg = f"The database configuration {str(path)!r} is not valid: {wrong}."
-        raise HokusaiError(msg, hint) from None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # JSON that is indented with tabs is no YAML, so it is tried first
+        return yaml.safe_load(text)
+
+
+def _wrong(error: pydantic.ValidationError) -> str:
+    """Return what is wrong with which field, without the values, one of which may be a password."""
+    found = error.errors(include_input=False)
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg']}" for e in found)
 
 
 def _place(uri: str) -> tuple[tuple[str, str, int | None], str] | None:

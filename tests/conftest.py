@@ -212,3 +212,71 @@ def proxy(server):
     made = Proxy(server)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A real PostgreSQL server that this worker's tests share; ``postgres.database()`` makes a database."""
+    from tests.postgres import postgres_server
+
+    with postgres_server() as server:
+        yield server
+
+
+def open_database(config):
+    """The shared database of a description, closed at the end."""
+    from hokusai_nb.backends.sql.database import Database
+
+    made = Database.at(config)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def sqlite_config(tmp_path):
+    """The description of a SQLite file that does not exist yet."""
+    from hokusai_nb.config import DatabaseConfig
+
+    return DatabaseConfig(db_type="sqlite", database=str(tmp_path / "hokusai.db"))
+
+
+@pytest.fixture
+def postgres_config(postgres):
+    """The description of an empty PostgreSQL database."""
+    with postgres.database() as config:
+        yield config
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def database_config(request):
+    """The description of an empty database: the test runs on SQLite and on PostgreSQL."""
+    return request.getfixturevalue("sqlite_config" if request.param == "sqlite" else "postgres_config")
+
+
+@pytest.fixture
+def database(database_config):
+    """An empty database of tokens and events: the test runs on SQLite and on PostgreSQL."""
+    yield from open_database(database_config)
+
+
+@pytest.fixture
+def sqlite_database(sqlite_config):
+    """An empty database of tokens and events in a SQLite file."""
+    yield from open_database(sqlite_config)
+
+
+@pytest.fixture
+def postgres_database(postgres_config):
+    """An empty database of tokens and events in PostgreSQL."""
+    yield from open_database(postgres_config)
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory, migrated_database):
+    """The real API server that this worker's tests share: ``url``, ``keys`` by scope, ``ask(method, path, …)``."""
+    from tests.apis import api_server
+
+    with api_server(tmp_path_factory.mktemp("api"), migrated_database) as running:
+        yield running

@@ -8,6 +8,7 @@ import json
 import socket
 import sys
 import threading
+import types
 from contextlib import closing, contextmanager, suppress
 
 
@@ -87,14 +88,17 @@ class Proxy:
 class Scripted:
     """A server that answers each request as a function says, and writes the requests down.
 
-    The function is given the method and the path, and returns a status, a body (text, or anything
-    that becomes JSON) and headers; it may sleep first.
+    The function is given the method and the path, and returns a status, a body (text, a generator of
+    bytes that are sent as they come, or anything that becomes JSON) and headers; it may sleep first.
+    None in place of all this closes the connection.
     """
 
     def __init__(self, answer):
         scripted = self
         self.requests = []
         self.headers = []
+        self.bodies = []
+        self.targets = []
         self.connections = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -105,19 +109,33 @@ class Scripted:
                 scripted.connections.append(self.connection)
 
             def respond(self):
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 path = self.path.partition("?")[0]
                 scripted.requests.append((self.command, path))
+                scripted.bodies.append(body)
+                scripted.targets.append(self.path)
                 scripted.headers.append(dict(self.headers))
-                status, body, headers = answer(self.command, path)
-                content = (body if isinstance(body, str) else json.dumps(body)).encode()
+                found = answer(self.command, path)
+                if found is None:
+                    self.close_connection = True
+                else:
+                    self.send(*found)
+
+            def send(self, status, body, headers):
                 self.send_response(status)
-                for name, value in {"Content-Length": str(len(content)), **headers}.items():
+                if isinstance(body, types.GeneratorType):
+                    self.close_connection = True
+                    chunks = body
+                else:
+                    chunks = [(body if isinstance(body, str) else json.dumps(body)).encode()]
+                    headers = {"Content-Length": str(len(chunks[0])), **headers}
+                for name, value in headers.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(content)
+                for chunk in chunks:
+                    self.wfile.write(chunk)
 
-            do_GET = do_POST = do_PATCH = do_DELETE = respond  # noqa: N815 - the names http.server calls
+            do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = respond  # noqa: N815 - the names http.server calls
 
             def log_message(self, *args):
                 pass

@@ -12,18 +12,34 @@ import pytest
 
 from hokusai_nb import errors
 from hokusai_nb.errors import (
+    AccessError,
     AmbiguousModelError,
+    BaselineError,
+    ConflictError,
     ConnectionFailedError,
+    DatabaseConnectionError,
+    DatabaseError,
+    EventNotFoundError,
     HokusaiError,
     HokusaiWarning,
+    KeyNotFoundError,
+    MetricValidationError,
     MissingExtraError,
     ModelNotFoundError,
     NoCurrentRunError,
     NoModelError,
     NotFoundError,
+    RateLimitError,
     ReadOnlyError,
     RegistryError,
     RunNotFoundError,
+    ServiceConnectionError,
+    ServiceError,
+    TokenBusyError,
+    TokenExistsError,
+    TokenNotFoundError,
+    TokenStatusError,
+    UnsafeTargetError,
     UsageError,
     ValidationError,
 )
@@ -38,15 +54,31 @@ EVERY = [
     HokusaiError("What."),
     ValidationError(PROBLEMS),
     UsageError(PROBLEMS[:1]),
+    MetricValidationError(PROBLEMS),
+    UnsafeTargetError(PROBLEMS[:1]),
     NotFoundError("What."),
     ModelNotFoundError("What.", "Hint."),
     RunNotFoundError("What.", "Hint."),
+    TokenNotFoundError("What.", "Hint."),
+    EventNotFoundError("What.", "Hint."),
+    KeyNotFoundError("What.", "Hint."),
+    ConflictError("What.", "Hint."),
+    TokenStatusError("What.", "Hint."),
+    TokenBusyError("What.", "Hint."),
+    TokenExistsError("What.", "Hint."),
+    BaselineError("What.", "Hint."),
     NoCurrentRunError("What.", "Hint."),
     NoModelError("What.", "Hint."),
     AmbiguousModelError("What.", "Hint.", ("models:/m-1", "models:/m-2")),
     RegistryError("What.", "Hint."),
     ConnectionFailedError("What.", "Hint."),
     ReadOnlyError("What.", "Hint."),
+    DatabaseError("What.", "Hint."),
+    DatabaseConnectionError("What.", "Hint."),
+    ServiceError("What.", "Hint."),
+    ServiceConnectionError("What.", "Hint."),
+    AccessError("What.", "Hint."),
+    RateLimitError("What.", "Hint.", 2.5),
     MissingExtraError("Signing", "attest"),
 ]
 
@@ -70,14 +102,22 @@ def test_the_names_are_listed_in_order():
     [
         (ValidationError, ValueError),
         (UsageError, ValueError),
+        (MetricValidationError, ValueError),
+        (UnsafeTargetError, ValueError),
         (NotFoundError, LookupError),
         (ModelNotFoundError, LookupError),
         (RunNotFoundError, LookupError),
+        (TokenNotFoundError, LookupError),
+        (EventNotFoundError, LookupError),
+        (KeyNotFoundError, LookupError),
         (NoCurrentRunError, LookupError),
         (NoModelError, LookupError),
         (AmbiguousModelError, LookupError),
         (ConnectionFailedError, ConnectionError),
         (ReadOnlyError, PermissionError),
+        (DatabaseConnectionError, ConnectionError),
+        (ServiceConnectionError, ConnectionError),
+        (AccessError, PermissionError),
         (MissingExtraError, ImportError),
     ],
 )
@@ -93,6 +133,7 @@ def test_an_error_survives_pickle_and_copy(error):
         assert (twin.what, twin.hint, str(twin)) == (error.what, error.hint, str(error))
         assert getattr(twin, "problems", None) == getattr(error, "problems", None)
         assert getattr(twin, "candidates", None) == getattr(error, "candidates", None)
+        assert getattr(twin, "retry_after", None) == getattr(error, "retry_after", None)
 
 
 def test_the_text_holds_the_hint_and_every_problem():
@@ -100,6 +141,14 @@ def test_the_text_holds_the_hint_and_every_problem():
     assert str(HokusaiError("What.")) == "What."
     assert str(ValidationError(PROBLEMS)) == "Token wrong.\nRight it.\nValue wrong."
     assert str(ReadOnlyError("What.", "Hint.")) == "What.\nHint."
+
+
+def test_a_caller_can_tell_what_to_wait_for_from_what_to_give_up():
+    assert RateLimitError("What.", retry_after=2.5).retry_after == 2.5
+    assert RateLimitError("What.").retry_after == 0
+    assert issubclass(TokenBusyError, TokenStatusError)
+    assert issubclass(TokenStatusError, ConflictError)
+    assert not issubclass(TokenStatusError, TokenBusyError)
 
 
 def test_a_missing_extra_names_the_command_that_installs_it():

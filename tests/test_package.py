@@ -14,7 +14,9 @@ import hokusai_nb
 
 PUBLIC = [
     "STANDARD_METRICS",
+    "AsyncHokusaiClient",
     "Comparison",
+    "HokusaiClient",
     "HokusaiError",
     "HokusaiWarning",
     "Lineage",
@@ -27,6 +29,7 @@ PUBLIC = [
     "register_tokenized_model",
 ]
 HEAVY = ["mlflow", "pandas", "numpy", "matplotlib", "altair", "ipywidgets", "pydantic", "IPython", "sqlalchemy"]
+HEAVY += ["httpx", "fastapi", "tenacity"]
 
 
 def type_checking_imports():

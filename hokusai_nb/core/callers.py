@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hokusai_nb.errors import HokusaiWarning, ValidationError
 from hokusai_nb.schema.problems import Problem, quoted
 
 if TYPE_CHECKING:
-    from hokusai_nb.schema.records import RegisteredModel
+    from collections.abc import Sequence
 
 __all__ = ["stated", "warned"]
+
+
+class _Doubtful(Protocol):
+    """A record with what was accepted and should be looked at."""
+
+    @property
+    def warnings(self) -> Sequence[Problem]: ...
+
+
+R = TypeVar("R", bound=_Doubtful)
 
 
 def stated(argument: str, value: object) -> str:
@@ -29,11 +39,11 @@ def stated(argument: str, value: object) -> str:
     return value
 
 
-def warned(model: RegisteredModel) -> RegisteredModel:
-    """Return the version, and warn in the caller's own line of what a card would show below it."""
+def warned(made: R) -> R:
+    """Return the record, and warn in the caller's own line of what a card would show below it."""
     level, frame = 1, sys._getframe()  # noqa: SLF001 - the one way to find the line outside of this package
     while frame.f_back and frame.f_globals["__name__"].startswith("hokusai_nb."):
         level, frame = level + 1, frame.f_back
-    for problem in model.warnings:
+    for problem in made.warnings:
         warnings.warn(problem.sentence, HokusaiWarning, stacklevel=level)
-    return model
+    return made

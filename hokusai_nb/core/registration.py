@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING
 
 from hokusai_nb.backends.mlflow import creation, logging, models, runs, versions
 from hokusai_nb.backends.mlflow.fingerprints import fingerprint
-from hokusai_nb.config import settings
 from hokusai_nb.core.current_run import choose_model, current_run, measured_value
 from hokusai_nb.core.provenance import collect
+from hokusai_nb.core.tagging import key_of, stated_tags, storable, tags_from_run
 from hokusai_nb.errors import ValidationError
 from hokusai_nb.schema.metrics import check_benchmark
-from hokusai_nb.schema.problems import Problem, errors_in, quoted, raise_for
+from hokusai_nb.schema.problems import Problem, quoted, raise_for
 from hokusai_nb.schema.records import RegisteredModel
 from hokusai_nb.schema.runs import RunModel
-from hokusai_nb.schema.tag_values import check_contributor
-from hokusai_nb.schema.tags import (
-    CONTRIBUTOR_TAGS,
-    KEY_TAG,
-    MAX_VALUE_LENGTH,
-    METRIC_TAG,
-    TOKEN_TAG,
-    VALUE_TAG,
-    check_extra_tags,
-)
+from hokusai_nb.schema.tags import KEY_TAG, METRIC_TAG, TOKEN_TAG, VALUE_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
     from hokusai_nb.backends.mlflow.client import Backend
-    from hokusai_nb.schema.runs import Dataset, RunFacts
+    from hokusai_nb.schema.runs import RunFacts
     from hokusai_nb.schema.verbs import Register
 
     AskRun: TypeAlias = Callable[[], RunFacts | None]
@@ -40,8 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _LISTED = 20
-_TRAINING = ("train", "training")
-_TEST = ("test", "testing", "eval", "evaluation")
 
 
 def register(
@@ -70,7 +57,7 @@ def register(
         identity = f"estimator {learnt}"
     value = verb.value if verb.value is not None else _value_from(run(), verb.metric)
     raise_for(check_benchmark(verb.metric, value))
-    stated, doubts = _stated_tags(verb, value)
+    stated, doubts = stated_tags(verb, value)
     if held is not None:
         model = held
     else:
@@ -78,16 +65,16 @@ def register(
         logging.ensure_loggable(estimator)
         creation.ensure_model(backend, verb.name)
         if identity and not verb.force_new:
-            made = creation.find_registration(backend, verb.name, _key(verb.name, identity, stated))
+            made = creation.find_registration(backend, verb.name, key_of(verb.name, identity, stated))
             if made is not None:
                 return _finished(made, verb, stated, doubts)
         model = _log(backend, run(), estimator, input_example, dry_run=verb.dry_run)
-    key = _key(verb.name, identity or (model.run_id, model.model_id or model.source), stated)
+    key = key_of(verb.name, identity or (model.run_id, model.model_id or model.source), stated)
 
     def recorded() -> dict[str, str]:
         return {
-            **_from_run(run(), model),
-            **_storable(collect() if provenance is None else provenance),
+            **tags_from_run(run(), model),
+            **storable(collect() if provenance is None else provenance),
             **stated,
             KEY_TAG: key,
         }
@@ -171,59 +158,6 @@ def _value_from(run: RunFacts | None, metric: str) -> str:
     raise ValidationError([Problem(field="value", what=what, hint=hint)])
 
 
-def _stated_tags(verb: Register, value: str) -> tuple[dict[str, str], list[Problem]]:
-    """Return the tags that the user's words alone decide, and doubts about those of the settings.
-
-    Raises:
-        ValidationError: The contributor of the settings is no address.
-    """
-    tags = dict(verb.tags)
-    doubts: list[Problem] = []
-    contributor = verb.contributor
-    if contributor is None and not any(key in tags for key in CONTRIBUTOR_TAGS):
-        contributor = settings().contributor
-        doubts = check_contributor(contributor, field="HOKUSAI_CONTRIBUTOR") if contributor else []
-        raise_for(doubts)
-    if contributor and not any(key in tags for key in CONTRIBUTOR_TAGS):
-        tags["contributor_address"] = contributor
-    return {**tags, TOKEN_TAG: verb.token, METRIC_TAG: verb.metric, VALUE_TAG: value}, doubts
-
-
-def _from_run(run: RunFacts | None, model: RunModel) -> dict[str, str]:
-    """Return the recommended tags that the run knows: from data set inputs, parameters and signature.
-
-    Several data sets of one kind count together; what could not stand in its tag is left out.
-    """
-    datasets = run.datasets if run else ()
-    training = [d for d in datasets if d.context in _TRAINING]
-    found: dict[str, object] = {
-        "dataset_version": "+".join(dict.fromkeys(d.digest for d in training)) or None,
-        "training_samples": _rows(training),
-        "test_samples": _rows([d for d in datasets if d.context in _TEST]),
-        "preprocessing": run.params.get("preprocessing") if run else None,
-        "feature_count": models.signature_width(model) if model.uri else None,
-    }
-    texts = {key: str(value) for key, value in found.items() if value is not None}
-    return {key: text for key, text in texts.items() if not errors_in(check_extra_tags({key: text}))}
-
-
-def _rows(datasets: Sequence[Dataset]) -> int | None:
-    """Return how many rows they have together, or None if that is not known of each."""
-    counts = [d.rows for d in datasets if d.rows is not None]
-    return sum(counts) if counts and len(counts) == len(datasets) else None
-
-
-def _storable(provenance: Mapping[str, str]) -> dict[str, str]:
-    """Return tags that no user typed with what no database holds taken out: a path may be any bytes."""
-    return {k: v.encode(errors="replace").decode().replace("\0", "")[:MAX_VALUE_LENGTH] for k, v in provenance.items()}
-
-
-def _key(name: str, identity: object, stated: Mapping[str, str]) -> str:
-    """Return what two registrations share if, and only if, they are the same."""
-    text = json.dumps([name, identity, sorted(stated.items())], ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _preview(backend: Backend, verb: Register, model: RunModel, tags: Mapping[str, str]) -> RegisteredModel:
     """Return the version that would be made, without writing anything.
 
@@ -244,4 +178,5 @@ def _preview(backend: Backend, verb: Register, model: RunModel, tags: Mapping[st
         run_id=model.run_id,
         model_id=model.model_id,
         source=model.source,
+        simulated=backend.simulated,
     )

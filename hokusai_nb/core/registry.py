@@ -5,25 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hokusai_nb.backends.mlflow import runs, versions
+from hokusai_nb.backends.mlflow import versions
 from hokusai_nb.backends.mlflow.client import Backend
 from hokusai_nb.core import bulk, registration
 from hokusai_nb.core.callers import stated, warned
-from hokusai_nb.core.lineage import build_lineage, compare_versions
+from hokusai_nb.core.improving import is_store_configured, tell_of_improvement
+from hokusai_nb.core.reading_methods import ReadingMethods
+from hokusai_nb.core.token_methods import TokenMethods
 from hokusai_nb.core.twins import twin
-from hokusai_nb.errors import ModelNotFoundError, ValidationError
-from hokusai_nb.schema.problems import Problem, errors_in, quoted, raise_for
-from hokusai_nb.schema.records import BulkResult, Comparison, Lineage, LineageEntry, ModelList, RegisteredModel
-from hokusai_nb.schema.tags import REQUIRED_TAGS, check_extra_tags, check_tags, stored_texts
+from hokusai_nb.schema.problems import Problem, errors_in, raise_for
+from hokusai_nb.schema.tags import REQUIRED_TAGS, TOKEN_TAG, check_extra_tags, check_tags, stored_texts
+from hokusai_nb.schema.tokens import check_token
 from hokusai_nb.schema.verbs import Register
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from hokusai_nb.schema.records import BulkResult, RegisteredModel
+    from hokusai_nb.site.store import TokenStore
+
 __all__ = ["ModelRegistry", "register_tokenized_model"]
 
 
-class ModelRegistry:
+class ModelRegistry(ReadingMethods, TokenMethods):
     """Registered models and the tokens they are rewarded with.
 
     Cheap to make; nothing is contacted before the first call. Safe to share between threads.
@@ -34,10 +38,12 @@ class ModelRegistry:
 
     Args:
         tracking_uri: MLflow store; what MLflow is set to if left out.
+        token_store: Where tokens and events are; what the settings say if left out.
     """
 
-    def __init__(self, tracking_uri: str | None = None) -> None:
+    def __init__(self, tracking_uri: str | None = None, *, token_store: TokenStore | None = None) -> None:
         self.backend = Backend.at(tracking_uri)
+        self._token_store = token_store
 
     def __repr__(self) -> str:
         return f"ModelRegistry({self.backend.safe_uri!r})"
@@ -69,7 +75,7 @@ class ModelRegistry:
             NoModelError, AmbiguousModelError, ModelNotFoundError: Nor a model, or too many.
             ReadOnlyError: The store refuses to be written.
         """
-        return registration.register(
+        made = registration.register(
             self.backend,
             verb,
             estimator=estimator,
@@ -77,6 +83,9 @@ class ModelRegistry:
             provenance=provenance,
             identity=identity,
         )
+        if not made.dry_run and (self._token_store is not None or is_store_configured()):
+            tell_of_improvement(self.backend, made, lambda: self.token_store)
+        return made
 
     def register_tokenized_model(
         self,
@@ -191,7 +200,9 @@ class ModelRegistry:
         raise_for(check_extra_tags({key: value for key, value in tags.items() if key not in REQUIRED_TAGS}))
         current = versions.get(self.backend, name, str(version))
         # Another client may have left an optional tag that is not valid; this change is not to blame for it.
-        old = [p for p in check_tags(current.tags) if p.field not in REQUIRED_TAGS]
+        # Nor is it for a ticker, which a token store has confirmed.
+        ticker = {TOKEN_TAG} if not check_token(current.tags.get(TOKEN_TAG), ticker=True) else set()
+        old = [p for p in check_tags(current.tags) if p.field not in set(REQUIRED_TAGS) - ticker]
         raise_for(p for p in check_tags({**current.tags, **tags}) if p not in old)
         return versions.set_tags(self.backend, name, str(version), stored_texts(tags))
 
@@ -202,82 +213,6 @@ class ModelRegistry:
             ModelNotFoundError: No such model or version.
         """
         versions.delete(self.backend, name, str(version))
-
-    # Reading
-
-    def get_tokenized_model(self, name: str, version: int | str | None = None) -> RegisteredModel:
-        """Return a version that carries a token; None means the latest that does.
-
-        Raises:
-            ModelNotFoundError: No such model or version, or it carries no token.
-        """
-        if version is None:
-            newest = versions.latest(self.backend, name, tokenized=True)
-            model = newest or self.get_latest_model_version(name)
-        else:
-            model = versions.get(self.backend, name, str(version))
-        if model.token_id is None:
-            what = f"Version {model.version} of {quoted(name)} carries no Hokusai token."
-            raise ModelNotFoundError(what, "Register it under one, or name a version that has one.")
-        return model
-
-    def get_latest_model_version(self, name: str) -> RegisteredModel:
-        """Return the newest version of a model, whoever made it.
-
-        Raises:
-            ModelNotFoundError: No such model, or it has no version.
-        """
-        if newest := versions.latest(self.backend, name):
-            return newest
-        what = f"Model {quoted(name)} does not exist in {self.backend.safe_uri}, or has no version."
-        raise ModelNotFoundError(what, "List what there is with %hokusai_models or ModelRegistry().list_models().")
-
-    def list_models(self, prefix: str | None = None) -> ModelList:
-        """Return all versions that carry a token, by name and version.
-
-        Aliases are left out: MLflow's search does not say them.
-
-        Args:
-            prefix: Only names that begin with this.
-        """
-        title = f"Models that begin with {prefix}" if prefix else "Models"
-        return ModelList(entries=tuple(versions.list_all(self.backend, prefix)), title=title)
-
-    def list_models_by_token(self, token_id: str) -> ModelList:
-        """Return all versions of a token, by name and version, in whatever case it was stored.
-
-        As in `list_models`, aliases are left out.
-
-        Raises:
-            ValidationError: The token id is no text.
-        """
-        if not isinstance(token_id, str):
-            what = f"Token ID format invalid: {quoted(token_id)}"
-            raise ValidationError([Problem(field="token", what=what, hint="Give text, such as 'MSG-AI'.")])
-        return ModelList(entries=tuple(versions.by_token(self.backend, token_id)), title=f"Models of {token_id}")
-
-    def get_model_lineage(self, name: str) -> Lineage:
-        """Return all versions of a model in order, each with its parent, improvement and run.
-
-        Raises:
-            ModelNotFoundError: No such model, or it has no version.
-        """
-        found = versions.by_name(self.backend, name)
-        if not found:
-            self.get_latest_model_version(name)  # raises, in the words used everywhere
-        facts = runs.get_runs(self.backend, [v.run_id for v in found if v.run_id])
-        return build_lineage(name, found, facts)
-
-    def compare(self, name: str, first: int | str, second: int | str) -> Comparison:
-        """Return two versions side by side: tags, metrics, parameters and the improvement.
-
-        Raises:
-            ModelNotFoundError: No such model or version.
-        """
-        pair = [versions.get(self.backend, name, str(v)) for v in (first, second)]
-        facts = runs.get_runs(self.backend, [v.run_id for v in pair if v.run_id])
-        one, two = (LineageEntry(**dict(v), run=facts.get(v.run_id or "")) for v in pair)
-        return compare_versions(one, two)
 
     # Checking
 
@@ -297,12 +232,6 @@ class ModelRegistry:
     aregister_many = twin(register_many)
     aupdate_model_tags = twin(update_model_tags)
     adelete_model_version = twin(delete_model_version)
-    aget_tokenized_model = twin(get_tokenized_model)
-    aget_latest_model_version = twin(get_latest_model_version)
-    alist_models = twin(list_models)
-    alist_models_by_token = twin(list_models_by_token)
-    aget_model_lineage = twin(get_model_lineage)
-    acompare = twin(compare)
 
 
 def register_tokenized_model(

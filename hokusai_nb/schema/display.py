@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 __all__ = [
+    "SIMULATED",
     "JsonText",
     "Link",
     "Shown",
@@ -36,6 +37,8 @@ __all__ = [
     "when",
 ]
 
+SIMULATED = "Simulated: mock mode is on; nothing was written anywhere else."
+"""What the card of every result of mock mode says."""
 MAX_CELL = 1000
 MAX_DIGITS = 24
 

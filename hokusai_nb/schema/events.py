@@ -6,7 +6,9 @@ The envelope and the payloads are read by other systems; their fields are fixed.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,14 +65,43 @@ def iso(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
+def _as_iso(text: str) -> str:
+    try:
+        moment = dt.datetime.fromisoformat(text)
+        return iso(moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC))
+    except (ValueError, OverflowError):
+        msg = "A timestamp is ISO 8601, such as 2026-01-02T03:04:05Z."
+        raise ValueError(msg) from None
+
+
+def _check_payload(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Refuse what no receiver could read: numbers that JSON lacks, and a token that is no name."""
+    try:
+        json.dumps(payload, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        msg = "A payload is a JSON object of finite numbers."
+        raise ValueError(msg) from None
+    token_id = payload.get("token_id")
+    if token_id is not None:
+        _TOKEN.validate_python(token_id)
+    return payload
+
+
+_UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+_TOKEN = pydantic.TypeAdapter(Annotated[str, pydantic.StringConstraints(pattern=r"^[\x20-\x7e]{1,64}$", strict=True)])
+
+
 class Event(pydantic.BaseModel, frozen=True, extra="forbid"):
     """The envelope: exactly what is sent."""
 
-    event_id: str = pydantic.Field(default_factory=lambda: str(uuid.uuid4()))
+    event_id: Annotated[str, pydantic.StringConstraints(pattern=_UUID)] = pydantic.Field(
+        default_factory=lambda: str(uuid.uuid4())
+    )
     event_type: EventType
-    source: str = SOURCE
-    timestamp: str = pydantic.Field(default_factory=lambda: iso(utc_now()))
-    payload: Frozen[str, Any]
+    source: Annotated[str, pydantic.StringConstraints(pattern=r"^[\w.\-]{1,64}$")] = SOURCE
+    timestamp: Annotated[str, pydantic.AfterValidator(_as_iso)] = pydantic.Field(default_factory=lambda: iso(utc_now()))
+    """In UTC, with ``Z``."""
+    payload: Annotated[Mapping[str, Any], pydantic.AfterValidator(_check_payload), pydantic.AfterValidator(FrozenDict)]
 
     @property
     def token_id(self) -> str | None:
@@ -91,7 +122,7 @@ class EventDelivery(pydantic.BaseModel, frozen=True):
     """The delivery of an event to one handler."""
 
     handler: str
-    """``console``, or ``webhook`` and its address without credentials and query, or the name of an entry point."""
+    """``console``, ``database``, an entry point's name, or ``webhook`` and where it goes, without path and query."""
     state: DeliveryState
     attempts: int = 0
     next_attempt_at: Utc | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import pydantic
+from pydantic_core import core_schema
 
 __all__ = ["Frozen", "FrozenDict"]
 
@@ -33,6 +34,14 @@ class FrozenDict(dict[K, V]):
 
     def __hash__(self) -> int:  # type: ignore[override]  # a dictionary has none
         return hash(frozenset(self.items()))
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: object, handler: pydantic.GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Say that it is a mapping, so that pydantic can state it as a field's default."""
+        del source, handler  # a field is a `Frozen`, which says what it maps
+        return core_schema.no_info_after_validator_function(cls, core_schema.dict_schema())
 
     def __reduce__(self) -> tuple[type[FrozenDict[K, V]], tuple[dict[K, V]]]:
         """Copy and pickle through the constructor, because item by item is refused."""

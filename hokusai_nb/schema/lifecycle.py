@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pydantic
 
 from hokusai_nb.errors import TokenBusyError, TokenNotFoundError, TokenStatusError
-from hokusai_nb.schema.display import Shown, grid, printable
+from hokusai_nb.schema.display import SIMULATED, Shown, grid, printable
 from hokusai_nb.schema.frozen import Frozen, FrozenDict
 from hokusai_nb.schema.problems import checked, quoted
 from hokusai_nb.schema.tokens import check_token, fold_token
@@ -167,7 +167,7 @@ class Token(Shown, frozen=True):
         if self.lease_until:
             rows.append(("Held until", f"{self.lease_until:%Y-%m-%d %H:%M:%S} UTC"))
         rows.append(("Updated", f"{self.updated_at:%Y-%m-%d %H:%M:%S} UTC"))
-        notes = ["Simulated: mock mode is on; nothing was written anywhere else."] if self.simulated else []
+        notes = [SIMULATED] if self.simulated else []
         return grid(f"Token {self.token_id}", rows, notes=notes)
 
     def _html_(self) -> Markup:

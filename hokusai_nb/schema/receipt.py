@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from hokusai_nb.schema.display import Link, Shown, grid, signed
+from hokusai_nb.schema.display import SIMULATED, Link, Shown, grid, signed
 from hokusai_nb.schema.lines import word
 from hokusai_nb.schema.metrics import delta_one_of, find_metric
 from hokusai_nb.schema.records import RegisteredModel
@@ -112,7 +112,7 @@ class Receipt(Shown, frozen=True):
             rows.append(("In MLflow", Link(model.url)))
         rows += [("Next" if place == 0 else "", line) for place, line in enumerate(self.next_steps)]
         state = "Registered" if model.created else "Already registered"
-        notes = [f"Warning: {p.sentence}" for p in model.warnings]
+        notes = [*([SIMULATED] if model.simulated else []), *(f"Warning: {p.sentence}" for p in model.warnings)]
         if self.trouble:
             notes.append(f"The versions before it could not be read: {self.trouble}")
         return grid(f"{state} {model.name} version {model.version}", rows, notes=notes)

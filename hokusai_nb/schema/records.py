@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 import pydantic
 
 from hokusai_nb.errors import HokusaiError
-from hokusai_nb.schema.display import Shown, grid, short_address, shortened, signed, tag_rows, when
+from hokusai_nb.schema.display import SIMULATED, Shown, grid, short_address, shortened, signed, tag_rows, when
 from hokusai_nb.schema.frozen import Frozen, FrozenDict
 from hokusai_nb.schema.metrics import find_metric
 from hokusai_nb.schema.problems import Problem
@@ -46,6 +46,11 @@ def _is_shown(tag: str) -> bool:
     return tag in (*REQUIRED_TAGS, *CONTRIBUTOR_TAGS) or tag.startswith(("hokusai.", "mlflow."))
 
 
+def _simulated(models: Sequence[RegisteredModel]) -> list[str]:
+    """Return the note that a card of mock mode begins with."""
+    return [SIMULATED] if any(model.simulated for model in models) else []
+
+
 class RegisteredModel(Shown, frozen=True):
     """One version of a registered model and the token it is rewarded with."""
 
@@ -69,6 +74,8 @@ class RegisteredModel(Shown, frozen=True):
     """False where the same registration had been made before and its version is returned."""
     dry_run: bool = False
     """True where nothing was written: ``version`` is then the one that would follow, or a later one after deletions."""
+    simulated: bool = False
+    """True in mock mode: nothing outlasts the process."""
     warnings: tuple[Problem, ...] = ()
     url: str | None = None
     """Page of this version in MLflow's own UI, where a server has one."""
@@ -102,7 +109,7 @@ class RegisteredModel(Shown, frozen=True):
             rows.append(("Tags", ", ".join(extra)))
         if self.url:
             rows.append(("MLflow", self.url))
-        notes = [f"Warning: {p.sentence}" for p in self.warnings]
+        notes = [*_simulated([self]), *(f"Warning: {p.sentence}" for p in self.warnings)]
         return grid(f"{state} {self.name} version {self.version}", rows, notes=notes)
 
     def _html_(self) -> Markup:
@@ -201,7 +208,7 @@ class ModelList(_Records[RegisteredModel], frozen=True):
         notes = (
             ["Nothing found."] if not rows else [f"… and {hidden:,} more; .to_frame() has them all."] if hidden else []
         )
-        return grid(self.title, rows, head, notes)
+        return grid(self.title, rows, head, [*_simulated(self.entries), *notes])
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per version; ``value`` is a float for plotting, the text stays beside it."""
@@ -254,7 +261,7 @@ class Lineage(_Records[LineageEntry], frozen=True):
         if metric:
             notes.append(f"{metric.name}: {metric.direction.in_words}.")
         notes += [p.sentence for p in self.problems]
-        return grid(f"Lineage of {self.name}", rows, head, notes)
+        return grid(f"Lineage of {self.name}", rows, head, [*_simulated(self.entries), *notes])
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per version; values and improvements are floats, the text stays beside them."""
@@ -321,7 +328,7 @@ class Comparison(Shown, frozen=True):
         title = f"{self.first.name}: version {self.first.version} and {self.second.version}"
         metric = find_metric(self.second.benchmark_metric or "")
         direction = f" ({metric.name}, {metric.direction.in_words})" if metric else ""
-        notes = [f"Improvement: {signed(self.improvement)}{direction}"]
+        notes = [*_simulated([self.first]), f"Improvement: {signed(self.improvement)}{direction}"]
         rows = self.differences()
         return grid(title, rows, head, notes if rows else ["They do not differ.", *notes])
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
-from hokusai_nb.schema.display import Shown, grid, signed
+import pydantic
+
+from hokusai_nb.schema.display import SIMULATED, Shown, grid, signed
 from hokusai_nb.schema.frozen import Frozen, FrozenDict
 from hokusai_nb.schema.lifecycle import SiteTokenId, Status
 from hokusai_nb.schema.names import ModelName
-from hokusai_nb.schema.problems import Problem
-from hokusai_nb.schema.values import DecimalText
+from hokusai_nb.schema.problems import Problem, checked, raise_custom
+from hokusai_nb.schema.tags import BASELINE_TAG, CONTRIBUTOR_TAGS, check_contributor, check_extra_tags
+from hokusai_nb.schema.values import DecimalText, check_decimal, format_decimal
 from hokusai_nb.schema.verbs import Contributor, ExtraTags, Option, Verb
 
 if TYPE_CHECKING:
@@ -22,16 +26,20 @@ PerformanceSource: TypeAlias = Literal["given", "run", "metrics.json", "mlmodel"
 """Where the measured value comes from: ``--value``, the run's metric, the file, the MLmodel's run, or nowhere."""
 
 
+def _check_baseline(value: object) -> list[Problem]:
+    return check_decimal(value, field="baseline")
+
+
 class RegisterFile(Verb):
     """Register a model file or folder for a token of the site."""
 
     token: Annotated[SiteTokenId, Option("--token-id", suggest="token_ids")]
     """Token in draft, such as XRAY or MSG-AI."""
-    path: Annotated[str, Option("--model-path", metavar="PATH")]
+    path: Annotated[str, pydantic.StringConstraints(min_length=1), Option("--model-path", metavar="PATH")]
     """File or folder; it is uploaded as it is and never loaded."""
     metric: Annotated[str, Option("--metric", suggest="run_metrics")]
     """Benchmark metric of the catalogue, such as auroc."""
-    baseline: Annotated[DecimalText, Option("--baseline")]
+    baseline: Annotated[str, pydantic.BeforeValidator(checked(_check_baseline, format_decimal)), Option("--baseline")]
     """What the model has to reach, in the metric's own unit."""
     value: Annotated[DecimalText | None, Option("--value")] = None
     """What it reached; read from the run, metrics.json or the MLmodel's run if left out."""
@@ -47,6 +55,37 @@ class RegisterFile(Verb):
     """Check everything, write nothing."""
     as_json: Annotated[bool, Option("--json")] = False
     """Print JSON."""
+
+    @pydantic.model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        raise_custom(self.disagreements(self.model_dump()))
+        return self
+
+    @classmethod
+    def further(cls, values: Mapping[str, Any]) -> list[Problem]:
+        """Return contradictions among the fields that are valid."""
+        return cls.disagreements(values)
+
+    @staticmethod
+    def disagreements(values: Mapping[str, Any]) -> list[Problem]:
+        """Return where fields that are each valid contradict one another."""
+        tags, contributor = values.get("tags"), values.get("contributor")
+        if not isinstance(tags, Mapping):
+            return []
+        problems = []
+        stated = {str(tags[key]).lower() for key in CONTRIBUTOR_TAGS if key in tags}
+        if stated and contributor and str(contributor).lower() not in stated:
+            what = "The contributor and the contributor tag name different addresses."
+            problems.append(Problem(field="contributor", what=what, hint="Leave one of them out."))
+        if BASELINE_TAG in tags:
+            what = f"Tag {BASELINE_TAG} cannot be set through tags."
+            problems.append(Problem(field="tags", what=what, hint="The baseline sets it."))
+        return problems
+
+    def warnings(self) -> list[Problem]:
+        """Return addresses that fail their checksum, and further doubts about tags."""
+        address = check_contributor(self.contributor, field="contributor") if self.contributor else []
+        return [p for p in [*address, *check_extra_tags(self.tags)] if p.severity == "warning"]
 
 
 class Registration(Shown, frozen=True):
@@ -92,7 +131,7 @@ class Registration(Shown, frozen=True):
         if self.performance_source == "declared":
             notes.insert(0, "No measured value was found: the baseline is recorded as the declared value.")
         if self.simulated:
-            notes.insert(0, "Simulated: mock mode is on; nothing was written anywhere else.")
+            notes.insert(0, SIMULATED)
         return grid(f"{state} {self.model_name} version {self.version}", rows, notes=notes)
 
     def _html_(self) -> Markup:

@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.logging_utils import suppress_logs_in_thread
 
 from hokusai_nb.backends.mlflow.failures import translate, unreachable
+from hokusai_nb.backends.mlflow.registry_plugin import database_of
 from hokusai_nb.backends.mlflow.rest import PatientClient, Server
 from hokusai_nb.config import settings
 from hokusai_nb.errors import HokusaiError, RegistryError
@@ -24,6 +25,8 @@ from hokusai_nb.log import redact, set_level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mlflow.tracking._tracking_service.client import TrackingServiceClient
 
 __all__ = ["Backend", "quiet", "resolve_uri", "use_store"]
 
@@ -39,10 +42,14 @@ quiet = suppress_logs_in_thread
 def resolve_uri(uri: str | None = None) -> tuple[str, str]:
     """Return the tracking URI to use and, in words, why it is that one.
 
-    In this order: the argument; what the user set in MLflow (``set_tracking_uri`` or
-    ``MLFLOW_TRACKING_URI``); with ``HOKUSAI_API_KEY`` set, the Hokusai registry; MLflow's local
-    default. Nothing is contacted.
+    In this order: in mock mode, the private store, whatever else is said; the argument; what the
+    user set in MLflow (``set_tracking_uri`` or ``MLFLOW_TRACKING_URI``); with ``HOKUSAI_API_KEY``
+    set, the Hokusai registry; MLflow's local default. Nothing is contacted.
     """
+    if settings().mock_mode:
+        from hokusai_nb.backends.mlflow.mock import private_uri  # noqa: PLC0415 - loads MLflow's database store
+
+        return private_uri(), "mock mode: HOKUSAI_MOCK_MODE is set, and nothing outlasts this process"
     if uri:
         return uri, "given as an argument"
     if mlflow.is_tracking_uri_set():
@@ -65,15 +72,17 @@ class Backend:
         registry_uri: Where models are registered; the same unless the user set another in MLflow.
         safe_uri: The tracking URI without credentials.
         is_server: Whether the registry is reached over HTTP.
+        simulated: Whether it is mock mode's private store.
     """
 
     _shared: dict[tuple[str, str], Backend] = {}  # noqa: RUF012 - the pool itself
     _lock = threading.Lock()
 
-    def __init__(self, uri: str, registry_uri: str) -> None:
+    def __init__(self, uri: str, registry_uri: str, *, simulated: bool = False) -> None:
         self.uri = uri
         self.registry_uri = registry_uri
         self.safe_uri = redact(uri)
+        self.simulated = simulated
         self._servers = {u: Server(u) for u in {uri, registry_uri} if _HTTP.match(u)}
         self.is_server = registry_uri in self._servers
         self._client: PatientClient | None = None
@@ -84,10 +93,13 @@ class Backend:
         """Return the shared backend of a tracking URI, or of the one in force."""
         set_level(settings().log_level)
         resolved, _ = resolve_uri(uri)
-        # A registry of its own, set with mlflow.set_registry_uri, belongs to MLflow's own tracking URI only.
-        registry = mlflow.get_registry_uri() if resolved == mlflow.get_tracking_uri() else resolved
+        if simulated := settings().mock_mode:
+            registry = resolved
+        else:
+            # A registry of its own, set with mlflow.set_registry_uri, belongs to MLflow's own tracking URI only.
+            registry = mlflow.get_registry_uri() if resolved == mlflow.get_tracking_uri() else resolved
         with cls._lock:
-            return cls._shared.setdefault((resolved, registry), cls(resolved, registry))
+            return cls._shared.setdefault((resolved, registry), cls(resolved, registry, simulated=simulated))
 
     def __repr__(self) -> str:
         return f"Backend({self.safe_uri!r})"
@@ -104,7 +116,8 @@ class Backend:
             if self._client is None:
                 for uri in dict.fromkeys((self.uri, self.registry_uri)):
                     _ensure_database_answers(uri)
-                self._client = PatientClient(self.uri, self.registry_uri, self._servers)
+                tracking = _private_client(self.uri) if self.simulated else None
+                self._client = PatientClient(self.uri, self.registry_uri, self._servers, tracking)
             return self._client
 
     @property
@@ -140,6 +153,12 @@ class Backend:
                 raise translate(error, self.safe_uri) from error
 
 
+def _private_client(uri: str) -> TrackingServiceClient:
+    from hokusai_nb.backends.mlflow.mock import PrivateTrackingClient  # noqa: PLC0415 - as above, in mock mode only
+
+    return PrivateTrackingClient(uri)
+
+
 def _ensure_database_answers(uri: str) -> None:
     """Open a database once, where MLflow would retry a failure for minutes.
 
@@ -148,7 +167,7 @@ def _ensure_database_answers(uri: str) -> None:
         RegistryError: It refuses access, or its driver is not installed.
     """
     try:
-        url = sqlalchemy.make_url(uri)
+        url = sqlalchemy.make_url(database_of(uri))
     except sqlalchemy.exc.ArgumentError:
         return  # a file store, a server, or a scheme of a plugin
     kind = url.get_backend_name()

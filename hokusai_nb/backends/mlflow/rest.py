@@ -34,6 +34,7 @@ from mlflow.utils.logging_utils import suppress_logs_in_thread
 from mlflow.utils.proto_json_utils import message_to_json, parse_dict
 from mlflow.utils.rest_utils import MlflowHostCreds, http_request, verify_rest_response
 
+from hokusai_nb.backends.mlflow.auth_plugin import NAME
 from hokusai_nb.backends.mlflow.failures import dropped, unreachable, why
 from hokusai_nb.config import settings
 from hokusai_nb.log import logger, redact
@@ -66,6 +67,8 @@ def credentials(uri: str) -> MlflowHostCreds:
     creds: MlflowHostCreds = get_default_host_creds(uri)
     if key := settings().key_for(uri):
         creds.token, creds.username, creds.password = key.get_secret_value(), None, None
+        # What the user set for other servers, in MLflow or in netrc, would replace the key.
+        creds.auth, creds.aws_sigv4 = NAME, False
     return creds
 
 
@@ -254,6 +257,9 @@ class _TrackingClient(TrackingServiceClient):
     def store(self) -> _TrackingStore:
         return self._own_store
 
+    def _log_url(self, run_id: str) -> None:
+        """Print no address of a run that has ended, on an stdout that may be read by a program."""
+
     def list_artifacts(self, run_id: str, path: str | None = None) -> list[FileInfo]:
         """Ask the server for a run's files; MLflow's own client would open the artifact store itself."""
         found: list[FileInfo] = []
@@ -278,12 +284,20 @@ class _RegistryClient(ModelRegistryClient):
 
 
 class PatientClient(MlflowClient):
-    """MLflow's client, with our stores below it where a store is a server."""
+    """MLflow's client, with our stores below it where a store is a server, and a tracking client that is given."""
 
-    def __init__(self, tracking_uri: str, registry_uri: str, servers: Mapping[str, Server]) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        registry_uri: str,
+        servers: Mapping[str, Server],
+        tracking: TrackingServiceClient | None = None,
+    ) -> None:
         super().__init__(tracking_uri=tracking_uri, registry_uri=registry_uri)
         if tracking_uri in servers:
             self._tracking_client = _TrackingClient(servers[tracking_uri])
+        elif tracking is not None:
+            self._tracking_client = tracking
         self._own_registry_client = (
             _RegistryClient(servers[registry_uri], tracking_uri)
             if registry_uri in servers

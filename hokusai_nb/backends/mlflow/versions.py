@@ -51,6 +51,7 @@ def record(
         creation_timestamp=version.creation_timestamp or 0,
         aliases=tuple(version.aliases) if aliases is None else aliases,
         created=created,
+        simulated=backend.simulated,
         url=backend.address(f"models/{quote(version.name, safe='')}/versions/{number}"),
     )
 
