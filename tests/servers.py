@@ -16,6 +16,7 @@ class Listener(http.server.ThreadingHTTPServer):
     """Says nothing of clients that have gone away: leaving early is what they are tested for."""
 
     daemon_threads = True
+    request_queue_size = 128  # the usual five are too few for clients that connect at once
 
     def handle_error(self, request, client_address):
         if not isinstance(sys.exc_info()[1], OSError):

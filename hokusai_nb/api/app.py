@@ -1,0 +1,164 @@
+"""The application: routes, what stands before them, and MLflow below."""
+
+from __future__ import annotations
+
+import re
+import threading
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio.to_thread
+from fastapi import Depends, FastAPI, Request, Response
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+
+from hokusai_nb.api import description
+from hokusai_nb.api.auth import Authenticated, Needs, Recent, caller, require
+from hokusai_nb.api.guards import BoundedBodies, KnownHosts, ProtectingHeaders
+from hokusai_nb.api.mlflow_mount import Guard, Proxied, below, mounted, proxied, refusal, scope_needed
+from hokusai_nb.api.observing import CONTENT_TYPE, Metrics, Observed
+from hokusai_nb.api.paths import DESCRIPTION, MLFLOW, OPEN_PATHS
+from hokusai_nb.api.problems import use_problems
+from hokusai_nb.api.routes import catalogue, events, health, models, tokens
+from hokusai_nb.api.services import Services
+from hokusai_nb.errors import AccessError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.types import ASGIApp, Scope
+
+    from hokusai_nb.api.options import ServerConfig
+    from hokusai_nb.schema.keys import Scope as KeyScope
+
+__all__ = ["create_app"]
+
+_ARTIFACTS = re.compile(rf"{MLFLOW}/(ajax-)?api/2\.0/(mlflow-artifacts/|mlflow/upload-artifact)")
+_FOLDER = "mlartifacts"
+_STOP_SECONDS = 10.0
+
+
+def create_app(config: ServerConfig) -> FastAPI:
+    """Return the API as an application; MLflow's database, or its server, is opened.
+
+    Raises:
+        HokusaiError: A setting is not valid, or MLflow cannot be served.
+    """
+    services = Services(config)
+    metrics = Metrics(services.pending)
+    mlflow = _mlflow(config, services)
+    app = FastAPI(
+        title="Hokusai",
+        summary="Models, tokens and events of the Hokusai registry.",
+        description=description.TEXT,
+        version=version("hokusai_nb"),
+        openapi_tags=description.TAGS,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(services, mlflow),
+        middleware=_middleware(config, services, metrics),
+    )
+    app.state.services = services
+    app.state.hidden = {services.registry.backend.safe_uri: "the registry", services.store.description: "the database"}
+    use_problems(app)
+    for part in (health, models, tokens, events, catalogue):
+        app.include_router(part.router)
+    app.include_router(models.events_router)
+    _add_descriptions(app, metrics)
+    app.mount(MLFLOW, Guard(mlflow, _authorize), name="mlflow")
+    return app
+
+
+def _mlflow(config: ServerConfig, services: Services) -> ASGIApp:
+    """Return MLflow in this process, or what passes requests on to it."""
+    if config.mlflow_uri.lower().startswith(("http://", "https://")):
+        return proxied(config.mlflow_uri, confirm=services.confirms)
+    return mounted(config.mlflow_uri, config.artifacts or _beside(config.mlflow_uri), confirm=services.confirms)
+
+
+def _beside(store_uri: str) -> str:
+    """Return the folder of artifacts that goes with a database."""
+    kind, _, path = store_uri.partition(":///")
+    return str(Path(path).parent / _FOLDER) if kind == "sqlite" else _FOLDER
+
+
+def _middleware(config: ServerConfig, services: Services, metrics: Metrics) -> list[Middleware]:
+    """Return what stands before the routes, outermost first."""
+
+    def limit(path: str) -> int:
+        if _ARTIFACTS.match(path):
+            return config.upload_limit
+        return config.mlflow_body_limit if path.startswith(f"{MLFLOW}/") else config.body_limit
+
+    return [
+        Middleware(Observed, metrics=metrics),
+        Middleware(ProtectingHeaders),
+        Middleware(KnownHosts, hosts=config.allowed_hosts),
+        Middleware(BoundedBodies, limit=limit),
+        Middleware(
+            Authenticated,
+            find=services.find_key,
+            open_paths=OPEN_PATHS,
+            limiter=services.limiter,
+            rate=services.rate,
+            wrong_rate=services.wrong_rate,
+            recent=Recent(config.key_cache_seconds),
+        ),
+    ]
+
+
+async def _authorize(scope: Scope) -> ASGIApp | None:
+    """Return None where a key may do what MLflow is asked, or else what answers."""
+    scope["state"]["route"] = MLFLOW
+    method = scope["method"] if scope["type"] == "http" else "WEBSOCKET"
+    try:
+        needed = cast("KeyScope", scope_needed(method, below(scope)))
+        require(caller(Request(scope)), needed)
+    except AccessError as error:
+        return refusal(error, request_id=scope["state"]["request_id"])
+    return None
+
+
+def _add_descriptions(app: FastAPI, metrics: Metrics) -> None:
+    """Add what tells of the application itself."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = description.of(app, OPEN_PATHS)
+        return app.openapi_schema
+
+    async def described() -> JSONResponse:
+        return JSONResponse(openapi())
+
+    def measured() -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way of changing it
+    app.add_api_route(DESCRIPTION, described, include_in_schema=False)
+    app.add_api_route("/metrics", measured, include_in_schema=False, dependencies=[Depends(Needs("read"))])
+
+
+def _lifespan(services: Services, mlflow: ASGIApp) -> Callable[[FastAPI], Any]:
+    """Return what runs beside the requests: the worker that delivers events."""
+
+    @asynccontextmanager
+    async def running(_app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = services.config.threads
+        stop = threading.Event()
+        worker = threading.Thread(target=services.outbox.watch, args=(stop,), name="hokusai-outbox", daemon=True)
+        if services.config.deliver_events:
+            worker.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            if services.config.deliver_events:
+                await anyio.to_thread.run_sync(worker.join, _STOP_SECONDS)
+            if isinstance(mlflow, Proxied):
+                await mlflow.aclose()
+
+    return running

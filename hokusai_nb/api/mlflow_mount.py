@@ -1,0 +1,269 @@
+"""MLflow below ``/api/mlflow``: in this process or passed on to another server, and nothing of it unguarded."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response, StreamingResponse
+
+from hokusai_nb.api.mlflow_scopes import scope_needed
+from hokusai_nb.api.problems import Refusal, problem_response
+from hokusai_nb.errors import HokusaiError, RegistryError, ValidationError
+from hokusai_nb.schema.problems import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from typing import TypeAlias
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from hokusai_nb.backends.mlflow.forwarded_tags import TagCheck
+    from hokusai_nb.backends.mlflow.forwarding import Answer, Upstream
+
+    Authorize: TypeAlias = Callable[[Scope], Awaitable[ASGIApp | None]]
+    Confirm: TypeAlias = Callable[[str], bool]
+
+__all__ = ["Guard", "Proxied", "below", "mounted", "proxied", "refusal", "scope_needed"]
+
+_STATUS = ((ValidationError, HTTPStatus.BAD_REQUEST), (RegistryError, HTTPStatus.BAD_GATEWAY))
+"""What MLflow's clients expect for a tag that is refused, and for a server behind that fails."""
+_CODES = {
+    HTTPStatus.BAD_REQUEST: "INVALID_PARAMETER_VALUE",
+    HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED",
+    HTTPStatus.FORBIDDEN: "PERMISSION_DENIED",
+    HTTPStatus.NOT_FOUND: "ENDPOINT_NOT_FOUND",
+    HTTPStatus.TOO_MANY_REQUESTS: "REQUEST_LIMIT_EXCEEDED",
+    HTTPStatus.BAD_GATEWAY: "TEMPORARILY_UNAVAILABLE",
+}
+_OF_ASGI = (
+    *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path"),
+    *("headers", "client", "server", "subprotocols", "extensions"),
+)
+_CREDENTIALS = (b"authorization", b"x-api-key", b"cookie", b"proxy-authorization")
+_CLOSED = "/ajax-api/3.0/mlflow/assistant"
+"""MLflow's assistant runs commands on the machine of whoever asks from it, and there we ask for everybody."""
+_MOST_TAGS = 16 * 2**20
+"""Bytes of a request that makes a version; a tag has 100,000 characters at most."""
+_POLICY_VIOLATION = 1008
+
+
+def below(scope: Scope) -> str:
+    """Return the path of a request below the mount, decoded, as MLflow will see it."""
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    return path[len(root) :] or "/" if path == root or path.startswith(f"{root}/") else path
+
+
+def refusal(
+    error: HokusaiError,
+    *,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+    request_id: str | None = None,
+) -> Response:
+    """Return an error as a problem document that MLflow's clients understand as well.
+
+    Args:
+        error: What failed.
+        status: HTTP status, where the error's class alone does not decide it.
+        headers: Further headers.
+        request_id: What the log knows the request by.
+    """
+    made = problem_response(error, status=status, headers=headers, request_id=request_id)
+    code = _CODES.get(HTTPStatus(made.status_code), "INTERNAL_ERROR")
+    document = {**json.loads(bytes(made.body)), "error_code": code}
+    document["message"] = document["detail"]
+    kept = {k: v for k, v in made.headers.items() if k.lower() not in ("content-length", "content-type")}
+    return Response(json.dumps(document).encode(), made.status_code, kept, made.media_type)
+
+
+class Guard:
+    """Asks before every request, whatever its method and path, so that nothing of an application is reachable unasked.
+
+    Args:
+        app: What is guarded.
+        authorize: Is given the scope of each HTTP request and each websocket, and returns None to
+            let it pass, or what answers in the application's place.
+    """
+
+    def __init__(self, app: ASGIApp, authorize: Authorize) -> None:
+        self.app = app
+        self.authorize = authorize
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        refused = None if scope["type"] == "lifespan" else await self.authorize(scope)
+        if refused is None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+        else:
+            await refused(scope, receive, send)
+
+
+class _AtItsRoot:
+    """Serves an application as if it stood alone: without the mount's path, and without the client's key."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        path = below(scope)
+        if scope["type"] == "http" and _CLOSED in path:
+            await _refuse(Refusal(HTTPStatus.NOT_FOUND, "MLflow's assistant is not served here."), scope, receive, send)
+            return
+        alone = {key: scope[key] for key in _OF_ASGI if key in scope}
+        alone |= {"path": path, "raw_path": quote(path).encode(), "root_path": "", "state": {**scope.get("state", {})}}
+        alone["headers"] = [(k, v) for k, v in scope["headers"] if k.lower() not in _CREDENTIALS]
+        await self.app(alone, receive, send)
+
+
+def mounted(store_uri: str, artifacts: str, *, confirm: Confirm | None = None) -> ASGIApp:
+    """Return MLflow's server in this process, to mount behind a `Guard`.
+
+    Args:
+        store_uri: The database of runs and of the registry.
+        artifacts: Folder or URI that clients' artifacts are written to.
+        confirm: Says whether a one-word ticker is a token; without it, none is accepted.
+
+    Raises:
+        HokusaiError: The URI is no database that MLflow can be served from, or this process serves another.
+        ConnectionFailedError: The database does not answer.
+    """
+    from hokusai_nb.backends.mlflow.server import mlflow_app  # noqa: PLC0415 - imports MLflow's whole server
+
+    return _AtItsRoot(mlflow_app(store_uri, artifacts, confirm=confirm))
+
+
+def proxied(uri: str, *, confirm: Confirm | None = None) -> Proxied:
+    """Return an application that passes requests on to an MLflow server, to mount behind a `Guard`.
+
+    Args:
+        uri: Where it answers. It is asked with the credentials that MLflow's client would use.
+        confirm: Says whether a one-word ticker is a token; without it, none is accepted.
+
+    Raises:
+        HokusaiError: It is no address of a server, or its credentials cannot be used here.
+    """
+    from hokusai_nb.backends.mlflow.forwarded_tags import TagCheck  # noqa: PLC0415 - imports MLflow
+    from hokusai_nb.backends.mlflow.forwarding import Upstream  # noqa: PLC0415 - likewise
+
+    upstream = Upstream(uri)
+    return Proxied(upstream, TagCheck(upstream, confirm))
+
+
+class Proxied:
+    """Passes requests on to an MLflow server, and answers itself where a version's tags would break the schema."""
+
+    def __init__(self, upstream: Upstream, check: TagCheck) -> None:
+        self._upstream = upstream
+        self._check = check
+
+    async def aclose(self) -> None:
+        """Close the connections to the server behind."""
+        await self._upstream.aclose()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        mount = str(scope.get("root_path", "")).rstrip("/")
+
+        async def exchange(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                await self._exchange(mount, scope, receive, send)
+            else:  # MLflow has no websockets
+                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+
+        await _AtItsRoot(exchange)(scope, receive, send)
+
+    async def _exchange(self, mount: str, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def sent(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            async with self._asking(scope, receive) as answer:
+                await _passed_on(answer, mount)(scope, receive, sent)
+        except ClientDisconnect:
+            return  # nobody is left to answer
+        except (RegistryError, Refusal, ValidationError) as error:
+            if started:  # what is left to say is that the answer is not whole, by breaking it off
+                raise
+            await _refuse(error, scope, receive, send)
+
+    @asynccontextmanager
+    async def _asking(self, scope: Scope, receive: Receive) -> AsyncIterator[Answer]:
+        method, path, query, headers = (scope[key] for key in ("method", "path", "query_string", "headers"))
+        _ensure_plain(path)
+        if self._check.concerns(method, path):
+            body = await _whole(receive)
+            async with (
+                self._check.passing(path, headers, body) as checked,
+                self._upstream.asking(method, path, query, headers, checked) as answer,
+            ):
+                yield answer
+        else:
+            names = {name.lower() for name, _ in headers}
+            has_body = not names.isdisjoint((b"content-length", b"transfer-encoding"))
+            pieces = _pieces(receive) if has_body else None
+            async with self._upstream.asking(method, path, query, headers, pieces) as answer:
+                yield answer
+
+
+async def _refuse(error: HokusaiError, scope: Scope, receive: Receive, send: Send) -> None:
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), None)
+    request_id = scope.get("state", {}).get("request_id")
+    await refusal(error, status=status, request_id=request_id)(scope, receive, send)
+
+
+def _ensure_plain(path: str) -> None:
+    """Refuse a path that a server, or a proxy before it, could read as another one.
+
+    Raises:
+        Refusal: It has dots, empty parts, backslashes or control characters.
+    """
+    _, *parts = path.split("/")
+    dots = {".", ".."} & set(parts) or "" in parts[:-1]
+    if dots or "\\" in path or any(unicodedata.category(c) == "Cc" for c in path):
+        raise Refusal(HTTPStatus.BAD_REQUEST, f"The path {quoted(path)} is not a plain one.")
+
+
+async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+    """Yield the body of a request as it comes.
+
+    Raises:
+        ClientDisconnect: The client went away, and what came is not the whole.
+    """
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        yield message.get("body", b"")
+        more = message.get("more_body", False)
+
+
+async def _whole(receive: Receive) -> bytes:
+    body = bytearray()
+    async for piece in _pieces(receive):
+        body += piece
+        if len(body) > _MOST_TAGS:
+            what = f"The body has more than {_MOST_TAGS:,} bytes."
+            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, what, "Log it as an artifact.")
+    return bytes(body)
+
+
+def _passed_on(answer: Answer, mount: str) -> StreamingResponse:
+    response = StreamingResponse(answer.chunks, answer.status)
+    response.raw_headers = list(answer.headers)
+    if answer.location is not None:
+        response.raw_headers.append((b"location", f"{mount}{answer.location}".encode()))
+    return response

@@ -1,0 +1,67 @@
+"""Events: listed, written and sent again."""
+
+# ruff: noqa: TC001 - FastAPI reads these annotations when a route is made
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Response
+
+from hokusai_nb.api.auth import Needs
+from hokusai_nb.api.bodies import PublishedEvent, Publishing
+from hokusai_nb.api.examples import EVENTS
+from hokusai_nb.api.idempotency import ApiRoute, idempotency_key, made
+from hokusai_nb.api.parsing import Cursor, EventId, Limit, State, TokenQuery
+from hokusai_nb.api.paths import V1
+from hokusai_nb.api.services import Services, services
+from hokusai_nb.schema.events import EventPage, EventRecord
+
+__all__ = ["router"]
+
+router = APIRouter(prefix=f"{V1}/events", tags=["events"], route_class=ApiRoute)
+_read, _register, _admin = (Depends(Needs(scope)) for scope in ("read", "register", "admin"))
+_Services = Annotated[Services, Depends(services)]
+_WRITTEN = made(PublishedEvent, "The event was written.")
+
+
+@router.get("", operation_id="listEvents", summary="List events", dependencies=[_read])
+def list_events(
+    services: _Services,
+    token_id: TokenQuery = None,
+    state: State = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> EventPage:
+    """List events, newest first, each with what became of its deliveries."""
+    return services.store.list_events(token_id, state=state, cursor=cursor, limit=limit)
+
+
+@router.post(
+    "",
+    operation_id="publishEvent",
+    summary="Write an event",
+    dependencies=[_register, Depends(idempotency_key)],
+    response_description="An event with this key was there before.",
+    responses=_WRITTEN,
+)
+def publish(
+    publishing: Annotated[Publishing, Body(openapi_examples=EVENTS)], response: Response, services: _Services
+) -> PublishedEvent:
+    """Write an event that goes with no change of status; one with the same key is written once."""
+    published = services.store.publish(publishing.event, key=publishing.key)
+    if published:
+        response.status_code = HTTPStatus.CREATED
+    return PublishedEvent(published=published)
+
+
+@router.post(
+    "/{event_id}/retry",
+    operation_id="retryEvent",
+    summary="Send an event again",
+    dependencies=[_admin, Depends(idempotency_key)],
+)
+def retry(event_id: EventId, services: _Services) -> EventRecord:
+    """Begin anew with the deliveries of an event that were given up."""
+    return services.retry(event_id)

@@ -1,0 +1,111 @@
+"""The server's processes: one, or several that share a socket."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from functools import partial
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from hokusai_nb.api.observing import log_as_json
+from hokusai_nb.config import settings
+from hokusai_nb.errors import HokusaiError
+from hokusai_nb.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastapi import FastAPI
+
+    from hokusai_nb.api.options import ServerConfig
+
+__all__ = ["serve"]
+
+_WAITING = 2048
+"""Connections that the system keeps while all processes are busy."""
+_START_SECONDS = 60
+"""How long a process may be silent, which it is while it loads MLflow, before another takes its place."""
+
+
+def serve(config: ServerConfig, host: str = "127.0.0.1", port: int = 8000, workers: int = 1) -> None:
+    """Serve until a signal ends it; then requests under way are finished first.
+
+    Logs go to stderr as JSON.
+
+    Args:
+        config: What is served.
+        host: Address to listen at.
+        port: Port to listen at.
+        workers: Processes. Several count requests together only where Redis is configured.
+
+    Raises:
+        HokusaiError: The address is taken, a setting is not valid, or a database cannot be opened.
+    """
+    log_as_json(settings().log_level)
+    with _listening(host, port) as listener:
+        if workers == 1:
+            server = uvicorn.Server(_uvicorn(config, workers))
+            server.config.load()
+            _run(partial(server.run, [listener]))
+            return
+        if settings().redis_url is None:
+            logger.warning("Each of the %d processes counts requests alone; HOKUSAI_REDIS_URL joins them.", workers)
+        _open(config)
+        with tempfile.TemporaryDirectory(prefix="hokusai-metrics-") as folder:
+            # prometheus_client reads it in the processes that are started now.
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            _run(Multiprocess(_uvicorn(config, workers), sockets=[listener]).run)
+
+
+def _open(config: ServerConfig) -> None:
+    """Bring the databases up to date, because several processes cannot do so at once.
+
+    Raises:
+        HokusaiError: One of them cannot be opened.
+    """
+    from hokusai_nb.api.services import Services  # noqa: PLC0415 - MLflow, which keeps workers from answering for long
+
+    Services(config).open()
+
+
+def _run(run: Callable[[], None]) -> None:
+    try:
+        run()
+    except KeyboardInterrupt:
+        logger.info("Stopped.")
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=_WAITING)
+    except OSError as error:
+        what = f"Cannot listen at {host} port {port}: {error.strerror}."
+        raise HokusaiError(what, "Choose another address or port.") from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def _uvicorn(config: ServerConfig, workers: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        partial(_application, config),
+        factory=True,
+        workers=workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=config.drain_seconds,
+        timeout_worker_healthcheck=_START_SECONDS,
+    )
+
+
+def _application(config: ServerConfig) -> FastAPI:
+    """Return the application; called in each process."""
+    from hokusai_nb.api.app import create_app  # noqa: PLC0415 - MLflow's server, which the parent of several needs not
+
+    log_as_json(settings().log_level)
+    return create_app(config)

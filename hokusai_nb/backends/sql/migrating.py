@@ -1,0 +1,112 @@
+"""Bring a database up to date, whatever it holds already and whoever else is at it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
+
+from hokusai_nb.backends.sql.engines import BEGIN, UNBOUND
+from hokusai_nb.backends.sql.tables import VERSION_TABLE, metadata
+from hokusai_nb.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Engine
+
+__all__ = ["migrate", "scripts"]
+
+_ADVISORY_LOCK = 0x686F6B75  # any number that no other program is likely to take
+_PATIENCE = 60
+"""Seconds to wait for another process that is migrating."""
+
+
+def scripts() -> ScriptDirectory:
+    """Return the migrations that this version has."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return ScriptDirectory.from_config(config)
+
+
+def migrate(engine: Engine, where: str) -> None:
+    """Run the migrations that a database lacks, in one transaction that others wait for.
+
+    Args:
+        engine: Its engine.
+        where: What errors call it.
+
+    Raises:
+        DatabaseError: A newer version of this package has changed it, or a table of another program
+            lacks a column; nothing is changed then.
+        sqlalchemy.exc.SQLAlchemyError: It refuses.
+    """
+    if engine.dialect.name == "sqlite":
+        _use_write_ahead_log(engine)
+    script = scripts()
+    with _alone(engine) as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        current = context.get_current_revision()
+        if current not in {None, *(known.revision for known in script.walk_revisions())}:
+            what = f"The database {where} was made by a newer version of hokusai_nb: its schema is {current!r}."
+            raise DatabaseError(what, "pip install --upgrade hokusai_nb")
+        _require_columns(connection, where)
+        with Operations.context(context):
+            for revision in reversed(list(script.iterate_revisions("head", current or "base"))):
+                revision.module.upgrade()
+                context.stamp(script, revision.revision)
+
+
+def _use_write_ahead_log(engine: Engine) -> None:
+    """Let readers and a writer of a SQLite file work at the same time; the file remembers it.
+
+    SQLite does not wait for this as it does for a lock, so we do.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with engine.connect().execution_options(**UNBOUND) as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        except sqlalchemy.exc.OperationalError as error:
+            if "locked" not in str(error.orig) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection whose transaction no other process that migrates can have at the same time."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.execution_options(**UNBOUND).exec_driver_sql(f"PRAGMA busy_timeout = {1000 * _PATIENCE}")
+            connection.commit()
+            connection.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
+        with connection.begin():
+            if engine.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE}s'")
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{2 * _PATIENCE}s'")
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+            yield connection
+        connection.invalidate()  # it waits longer than the pool's others
+
+
+def _require_columns(connection: Connection, where: str) -> None:
+    """Refuse a table of another program that has our table's name and not its columns."""
+    inspector = sqlalchemy.inspect(connection)
+    present = set(inspector.get_table_names())
+    for table in metadata.sorted_tables:
+        if table.name not in present:
+            continue
+        lacking = {c.name for c in table.columns} - {c["name"] for c in inspector.get_columns(table.name)}
+        if lacking:
+            what = f"The table {table.name} of {where} lacks {', '.join(sorted(lacking))}."
+            raise DatabaseError(what, "It belongs to another program, and is left as it is. Use another database.")

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from hokusai_nb.backends.sql import migrating
+from hokusai_nb.backends.sql.database import Database
+from hokusai_nb.backends.sql.tables import REVISION, VERSION_TABLE, metadata
+from hokusai_nb.config import DatabaseConfig
+from hokusai_nb.errors import DatabaseError
+from tests.processes import described, finish, python, release, start
+
+
+def tables_of(database):
+    with database._engine.connect() as connection:
+        return set(sa.inspect(connection).get_table_names())
+
+
+def columns_of(database, *names):
+    """Return what the database says of the columns of some tables."""
+    with database._engine.connect() as connection:
+        inspector = sa.inspect(connection)
+        return {
+            name: [(c["name"], str(c["type"]), c["nullable"], c["default"]) for c in inspector.get_columns(name)]
+            for name in names
+        }
+
+
+def test_the_newest_migration_is_the_one_that_is_asked_for():
+    assert migrating.scripts().get_heads() == [REVISION]
+
+
+def test_a_migrated_database_has_exactly_the_tables_that_are_described(database):
+    database.ensure_ready()
+    with database.reading() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, metadata) == []
+        assert context.get_current_revision() == REVISION
+    assert tables_of(database) == {*metadata.tables, VERSION_TABLE}
+
+
+def test_a_current_database_is_recognised_by_one_statement(database):
+    database.ensure_ready()
+    database.close()
+    again = Database.at(database.config)
+    said = []
+    sa.event.listen(again._engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+    again.ensure_ready()
+    again.ensure_ready()
+    again.close()
+    assert [text for text in said if not text.startswith("BEGIN")] == [f"SELECT version_num FROM {VERSION_TABLE}"]
+
+
+WITHOUT_ALEMBIC = """
+import sys
+from hokusai_nb.backends.sql.database import Database
+from hokusai_nb.config import read_database_file
+Database.at(read_database_file(sys.argv[1])).ensure_ready()
+print("alembic" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_alembic_is_loaded_for_a_migration_only(sqlite_config, tmp_path):
+    path = described(sqlite_config, tmp_path)
+    assert [python(WITHOUT_ALEMBIC, path), python(WITHOUT_ALEMBIC, path)] == ["True", "False"]
+
+
+AT_ONCE = """
+import sys, time
+from hokusai_nb.backends.sql.database import Database, engines
+from hokusai_nb.backends.sql import migrating
+from hokusai_nb.config import read_database_file
+database = Database.at(read_database_file(sys.argv[1]))
+print("ready", flush=True)
+time.sleep(max(0, float(input()) - time.time()))
+database.ensure_ready()
+with database.transaction() as connection:
+    connection.exec_driver_sql(f"INSERT INTO event_keys (key, event_id) VALUES ('{sys.argv[2]}', 'e')")
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_open_a_fresh_database_at_once_all_succeed(database_config, tmp_path):
+    path = described(database_config, tmp_path)
+    several = [start(AT_ONCE, path, number) for number in range(3)]
+    release(*several)
+    for process in several:
+        finish(process)
+    database = Database.at(database_config)
+    with database.reading() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM event_keys").scalar_one() == 3
+        assert connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalars().all() == [REVISION]
+    database.close()
+
+
+def test_threads_that_open_a_fresh_database_at_once_all_succeed(database_config):
+    several = [Database(database_config) for _ in range(4)]
+    gate, failed = threading.Barrier(8), []
+
+    def open_it(database):
+        try:
+            gate.wait()
+            database.ensure_ready()
+        except Exception as error:  # noqa: BLE001 - a thread's error is told by the test
+            failed.append(error)
+
+    threads = [threading.Thread(target=open_it, args=(database,)) for database in several * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert tables_of(several[0]) == {*metadata.tables, VERSION_TABLE}
+    for database in several:
+        database.close()
+
+
+KILLED = """
+import os, signal, sys
+import sqlalchemy as sa
+from hokusai_nb.backends.sql.database import Database
+from hokusai_nb.config import read_database_file
+database = Database.at(read_database_file(sys.argv[1]))
+left = [int(sys.argv[2])]
+def count(connection, cursor, statement, *rest):
+    left[0] -= statement.lstrip().startswith("CREATE")
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+sa.event.listen(database._engine, "after_cursor_execute", count)
+database.ensure_ready()
+"""
+
+
+@pytest.mark.slow
+def test_a_migration_that_is_killed_leaves_nothing_and_is_done_by_the_next(database_config, tmp_path):
+    killed = start(KILLED, described(database_config, tmp_path), 5)
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    database = Database.at(database_config)
+    assert tables_of(database) == set()
+    database.ensure_ready()
+    assert tables_of(database) == {*metadata.tables, VERSION_TABLE}
+    database.close()
+
+
+SITE = (
+    """CREATE TABLE tokens (
+        token_id VARCHAR(100) PRIMARY KEY, model_status VARCHAR(50) DEFAULT 'draft', mlflow_run_id VARCHAR(255),
+        metric_name VARCHAR(100), metric_value FLOAT, baseline_value FLOAT,
+        created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP, updated_at TIMESTAMP, metadata TEXT,
+        owner_wallet VARCHAR(42))""",
+    """CREATE TABLE events (
+        event_id VARCHAR(36) PRIMARY KEY, event_type VARCHAR(100), source VARCHAR(100), timestamp TIMESTAMP,
+        payload TEXT, processed BOOLEAN DEFAULT FALSE)""",
+    "INSERT INTO tokens (token_id, model_status, owner_wallet) VALUES ('XRAY', 'draft', '0xab')",
+)
+
+
+@pytest.fixture
+def site(database_config):
+    """A database in which the site has made its own two tables."""
+    database = Database.at(database_config)
+    with database._engine.begin() as connection:
+        for statement in SITE:
+            connection.exec_driver_sql(statement)
+    yield database
+    database.close()
+
+
+def test_tables_that_the_site_made_are_left_as_they_are(site):
+    before = columns_of(site, "tokens", "events")
+    site.ensure_ready()
+    assert columns_of(site, "tokens", "events") == before
+    assert tables_of(site) == {*metadata.tables, VERSION_TABLE}
+    with site.reading() as connection:
+        assert sa.inspect(connection).get_indexes("tokens") == []
+        row = connection.exec_driver_sql("SELECT token_id, model_status, owner_wallet FROM tokens").one()
+    assert tuple(row) == ("XRAY", "draft", "0xab")
+
+
+def test_a_table_that_lacks_a_column_is_told_and_nothing_is_made(database_config):
+    database = Database.at(database_config)
+    with database._engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE events (id INTEGER, source TEXT, payload TEXT)")
+    with pytest.raises(DatabaseError) as caught:
+        database.ensure_ready()
+    assert "The table events of " in caught.value.what
+    assert caught.value.what.endswith("lacks event_id, event_type, processed, timestamp.")
+    assert tables_of(database) == {"events"}
+    database.close()
+
+
+def test_a_database_of_a_newer_version_is_told_and_left_as_it_is(database):
+    database.ensure_ready()
+    database.close()
+    with database._engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+        connection.exec_driver_sql("DROP TABLE token_leases")
+    for attempt in (database.transaction, database.reading):
+        with (
+            pytest.raises(DatabaseError, match="made by a newer version of hokusai_nb: its schema is '9999'"),
+            attempt(),
+        ):
+            pytest.fail("it was opened")
+    assert "token_leases" not in tables_of(database)
+
+
+def test_mlflows_own_tables_and_version_stay_beside_ours(migrated_database, tmp_path):
+    import shutil
+
+    shutil.copy(migrated_database, tmp_path / "mlflow.db")
+    database = Database.at(DatabaseConfig(db_type="sqlite", database=str(tmp_path / "mlflow.db")))
+    theirs = tables_of(database)
+    with database._engine.connect() as connection:
+        version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+    database.ensure_ready()
+    with database.reading() as connection:
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all() == version
+    assert tables_of(database) == theirs | {*metadata.tables, VERSION_TABLE}
+    assert not theirs & set(metadata.tables)
+    database.close()
+
+
+def test_a_sqlite_file_is_in_write_ahead_mode_for_good(sqlite_database, sqlite_config):
+    import sqlite3
+
+    sqlite_database.ensure_ready()
+    sqlite_database.close()
+    with sqlite3.connect(sqlite_config.database) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
