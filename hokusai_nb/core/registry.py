@@ -18,7 +18,7 @@ from hokusai_nb.schema.tags import REQUIRED_TAGS, check_extra_tags, check_tags, 
 from hokusai_nb.schema.verbs import Register
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable, MutableMapping
 
 __all__ = ["ModelRegistry", "register_tokenized_model"]
 
@@ -52,6 +52,7 @@ class ModelRegistry:
         input_example: object = None,
         provenance: Mapping[str, str] | None = None,
         identity: str | None = None,
+        tried: MutableMapping[str, Container[str]] | None = None,
     ) -> RegisteredModel:
         """Do what a magic line, a form or a command asks for.
 
@@ -62,6 +63,8 @@ class ModelRegistry:
             provenance: Tags that say where the registration was made.
             identity: What the registration is recognised by when it is repeated, besides its tags;
                 the run's model if left out.
+            tried: A mapping that the caller keeps from one attempt to the next, empty at first. With it,
+                attempts that force a new version make one together, also where an answer was lost.
 
         Raises:
             ValidationError: The benchmark value is missing, no number, or out of range.
@@ -76,6 +79,7 @@ class ModelRegistry:
             input_example=input_example,
             provenance=provenance,
             identity=identity,
+            tried=tried,
         )
 
     def register_tokenized_model(
