@@ -183,6 +183,18 @@ def test_no_module_is_longer_than_one_can_hold_in_the_head():
     assert [path.name for path in PACKAGE if len(path.read_text().splitlines()) > 400] == []
 
 
+@pytest.mark.parametrize("room", ["backends", "core"])
+def test_no_room_below_the_faces_speaks_of_the_options_of_a_line(room):
+    said = [
+        (path.name, node.lineno)
+        for path in PACKAGE
+        if path.is_relative_to(ROOT / "hokusai_nb" / room)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(r"(^|\s)--[a-z]", node.value)
+    ]
+    assert said == []
+
+
 # Notebooks
 
 

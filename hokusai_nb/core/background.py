@@ -20,7 +20,8 @@ A = TypeVar("A")
 class Background(Generic[Q, A]):
     """Asks the latest question in a thread, once the questioner has paused.
 
-    A question that is overtaken is dropped, or its answer is. The thread ends with its answer.
+    A question that is overtaken is dropped, or its answer is. The thread ends with its answer. What
+    is raised in it is logged, and ends nothing: the next question is answered.
 
     Args:
         ask: Finds the answer; runs in the thread.
@@ -44,7 +45,8 @@ class Background(Generic[Q, A]):
             if self._stopped:
                 return
             self._waiting = [question]
-            if self._thread is None:
+            # Whatever killed a thread between two questions, the next one is not left to it.
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name="hokusai-background", daemon=True)
                 self._thread.start()
             else:
@@ -60,9 +62,15 @@ class Background(Generic[Q, A]):
     def wait(self, seconds: float) -> bool:
         """Wait until the last question is answered; return whether it is."""
         deadline = time.monotonic() + seconds
-        while (thread := self._thread) is not None and (left := deadline - time.monotonic()) > 0:
+        while (thread := self._worker()) is not None and (left := deadline - time.monotonic()) > 0:
             thread.join(left)
-        return self._thread is None
+            if not thread.is_alive() and thread is self._worker():
+                return False  # it was killed, and its question with it
+        return self._worker() is None
+
+    def _worker(self) -> threading.Thread | None:
+        with self._changed:  # one that is here has been started
+            return self._thread
 
     def _work(self) -> None:
         while True:
@@ -80,6 +88,6 @@ class Background(Generic[Q, A]):
                     overtaken = self._stopped or bool(self._waiting)
                 if not overtaken:
                     self._tell(question, answer)
-            except Exception:  # noqa: BLE001 - see below
+            except BaseException:  # noqa: BLE001 - an estimator's own code may even call sys.exit()
                 # Nobody waits for it who could be told; the next question finds the thread alive.
                 logger.exception("A question in the background failed.")

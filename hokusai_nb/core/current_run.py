@@ -34,7 +34,7 @@ def current_run(backend: Backend, named: str | None = None) -> RunFacts:
         return runs.get_run(backend, named)
     run_id, active = runs.current_run_id()
     if run_id is None:
-        hint = "Train in `with mlflow.start_run():`, use %%hokusai_register, or name a run with --run."
+        hint = "Train in `with mlflow.start_run():`, use %%hokusai_register in a notebook, or name a run."
         what = "There is no current run: none is active and none has finished here."
         raise NoCurrentRunError(what, hint)
     try:
@@ -45,7 +45,7 @@ def current_run(backend: Backend, named: str | None = None) -> RunFacts:
         raise NoCurrentRunError(what, hint) from error
     if run.status != "FINISHED" and not (active and run.status == "RUNNING"):
         what = f"The last run, {run.name}, is {run.status}."
-        raise NoCurrentRunError(what, f"Run it again, or name it to register it all the same: --run {run.run_id}")
+        raise NoCurrentRunError(what, f"Run it again, or name run {run.run_id} to register it all the same.")
     return run
 
 
@@ -75,7 +75,7 @@ def chosen_model(run: RunFacts, held: Sequence[RunModel], named: str | None = No
     """
     if not held:
         what = f"Run {run.name} ({run.run_id}) holds no model."
-        raise NoModelError(what, "Log one with mlflow.<flavor>.log_model, or name a fitted estimator: --model VAR")
+        raise NoModelError(what, "Log one with mlflow.<flavor>.log_model, or name a fitted estimator as the model.")
     wanted = [m for m in held if named in (m.name, m.model_id, m.uri)] if named is not None else held
     newest = {m.name: m for m in reversed(wanted)}  # of each name
     if len(newest) == 1:
@@ -86,7 +86,7 @@ def chosen_model(run: RunFacts, held: Sequence[RunModel], named: str | None = No
     candidates = [m for m in wanted if m is newest[m.name]]
     listed = ", ".join(f"{m.name} ({m.uri})" for m in candidates)
     what = f"Run {run.name} ({run.run_id}) holds {len(candidates)} models."
-    raise AmbiguousModelError(what, f"Choose one with --model: {listed}", [m.uri for m in candidates])
+    raise AmbiguousModelError(what, f"Name one as the model: {listed}", [m.uri for m in candidates])
 
 
 def measured_value(run: RunFacts, metric: str) -> str | None:

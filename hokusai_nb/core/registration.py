@@ -17,7 +17,7 @@ from hokusai_nb.schema.runs import RunModel
 from hokusai_nb.schema.tags import KEY_TAG, METRIC_TAG, TOKEN_TAG, VALUE_TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, MutableMapping, Sequence
     from typing import TypeAlias
 
     from hokusai_nb.backends.mlflow.client import Backend
@@ -39,6 +39,7 @@ def register(
     input_example: object = None,
     provenance: Mapping[str, str] | None = None,
     identity: str | None = None,
+    tried: MutableMapping[str, Container[str]] | None = None,
 ) -> RegisteredModel:
     """Register a model under a token.
 
@@ -51,6 +52,7 @@ def register(
             If None, what the notebook extension collects.
         identity: What makes two registrations the same besides their tags; if None, what the
             estimator has learnt, or else the run's model.
+        tried: What the caller attempted before, filled in here: see `creation.create`.
     """
     run, held = _run_and_model(backend, verb, logs=estimator is not None)
     if estimator is not None and identity is None and (learnt := fingerprint(estimator)):
@@ -64,10 +66,8 @@ def register(
         # Whatever can be wrong is found before the run is given another model, and so is a repetition.
         logging.ensure_loggable(estimator)
         creation.ensure_model(backend, verb.name)
-        if identity and not verb.force_new:
-            made = creation.find_registration(backend, verb.name, key_of(verb.name, identity, stated))
-            if made is not None:
-                return _finished(made, verb, stated, doubts)
+        if identity and (made := _made_before(backend, verb, key_of(verb.name, identity, stated), tried)):
+            return _finished(made, verb, stated, doubts)
         model = _log(backend, run(), estimator, input_example, dry_run=verb.dry_run)
     key = key_of(verb.name, identity or (model.run_id, model.model_id or model.source), stated)
 
@@ -82,9 +82,17 @@ def register(
     if verb.dry_run:
         return _finished(_preview(backend, verb, model, recorded()), verb, stated, doubts)
     made = creation.create(
-        backend, verb.name, model, key, recorded, force_new=verb.force_new, any_run=identity is not None
+        backend, verb.name, model, key, recorded, force_new=verb.force_new, any_run=identity is not None, tried=tried
     )
     return _finished(made, verb, stated, doubts)
+
+
+def _made_before(
+    backend: Backend, verb: Register, key: str, tried: Mapping[str, Container[str]] | None
+) -> RegisteredModel | None:
+    """Return what this registration made before; where a new version is wanted, only what the caller's attempt made."""
+    besides = (tried or {}).get(key) if verb.force_new else ()
+    return None if besides is None else creation.find_registration(backend, verb.name, key, besides)
 
 
 def _finished(
@@ -96,7 +104,7 @@ def _finished(
 
 def _changes_since(made: RegisteredModel, stated: Mapping[str, str]) -> list[Problem]:
     """Return which tags of a registration made before are no longer what is asked for now."""
-    hint = "Change it back with update_model_tags, or make a new version with --force-new."
+    hint = "Change it back with update_model_tags, or force a new version."
     return [
         Problem(
             field=key,
@@ -133,7 +141,7 @@ def _by_uri(backend: Backend, uri: str, named_run: str | None) -> tuple[AskRun, 
         return run, model
     if model.run_id:
         what = f"Model {quoted(uri)} belongs to run {quoted(model.run_id)}, not to {quoted(named_run)}."
-        raise ValidationError([Problem(field="run", what=what, hint="Leave --run out.", repair=model.run_id)])
+        raise ValidationError([Problem(field="run", what=what, hint="Leave the run out.", repair=model.run_id)])
     named = runs.get_run(backend, named_run)
     return lambda: named, model.model_copy(update={"run_id": named_run})
 
@@ -148,13 +156,13 @@ def _value_from(run: RunFacts | None, metric: str) -> str:
     if value is not None:
         return value
     if run is None:
-        what, hint = "The model names no run to read the benchmark value from.", "Give it: --value 0.91"
+        what, hint = "The model names no run to read the benchmark value from.", "State the value, such as 0.91."
     else:
         names = sorted(run.metrics)
         more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
         has = ", ".join(names[:_LISTED]) + more if names else "no metric at all"
         what = f"Run {run.name} ({run.run_id}) has no metric {quoted(metric)}."
-        hint = f"It has {has}. Log it, choose another metric, or give the value: --value 0.91"
+        hint = f"It has {has}. Log it, choose another metric, or state the value, such as 0.91."
     raise ValidationError([Problem(field="value", what=what, hint=hint)])
 
 

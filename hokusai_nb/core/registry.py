@@ -19,7 +19,7 @@ from hokusai_nb.schema.tokens import check_token
 from hokusai_nb.schema.verbs import Register
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable, MutableMapping
 
     from hokusai_nb.schema.records import BulkResult, RegisteredModel
     from hokusai_nb.site.store import TokenStore
@@ -58,6 +58,7 @@ class ModelRegistry(ReadingMethods, TokenMethods):
         input_example: object = None,
         provenance: Mapping[str, str] | None = None,
         identity: str | None = None,
+        tried: MutableMapping[str, Container[str]] | None = None,
     ) -> RegisteredModel:
         """Do what a magic line, a form or a command asks for.
 
@@ -68,6 +69,8 @@ class ModelRegistry(ReadingMethods, TokenMethods):
             provenance: Tags that say where the registration was made.
             identity: What the registration is recognised by when it is repeated, besides its tags;
                 the run's model if left out.
+            tried: A mapping that the caller keeps from one attempt to the next, empty at first. With it,
+                attempts that force a new version make one together, also where an answer was lost.
 
         Raises:
             ValidationError: The benchmark value is missing, no number, or out of range.
@@ -82,6 +85,7 @@ class ModelRegistry(ReadingMethods, TokenMethods):
             input_example=input_example,
             provenance=provenance,
             identity=identity,
+            tried=tried,
         )
         if not made.dry_run and (self._token_store is not None or is_store_configured()):
             tell_of_improvement(self.backend, made, lambda: self.token_store)

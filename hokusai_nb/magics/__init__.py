@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MAGICS", "Magic", "MagicSpec", "load", "unload"]
 
 MATCHER = "hokusai_nb.args"
+FORMS = "hokusai_nb.widgets.workspace"
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Remove every magic and matcher of ours; a user's own magic of the same name stays."""
+    """Remove every magic, matcher and callback of ours; a user's own magic of the same name stays."""
     from hokusai_nb.core.provenance import set_collector  # noqa: PLC0415 - only a shell needs it
 
     set_collector(None)
@@ -128,6 +129,9 @@ def unload(shell: InteractiveShell) -> None:
     for table in shell.magics_manager.magics.values():
         for name in [name for name, magic in table.items() if type(magic).__module__ == __name__]:
             del table[name]
+    for callback in [c for c in shell.events.callbacks["post_run_cell"] if type(c).__module__ == FORMS]:
+        callback.end()  # type: ignore[attr-defined]  # IPython knows it as a callable
+        callback()  # once more: an open form is to know that it is told no more
     if shell.Completer is not None:
         matchers = shell.Completer.custom_matchers
         matchers[:] = [m for m in matchers if getattr(m, "matcher_identifier", None) != MATCHER]

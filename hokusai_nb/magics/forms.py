@@ -32,6 +32,11 @@ class Notebook(Workspace):
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
 
+    @property
+    def shell(self) -> InteractiveShell:
+        """Where the form's cells are run."""
+        return self._shell
+
     def find(self, text: str | None) -> object:
         """Return the object that a variable's name stands for, or None if the text is no such name.
 
@@ -64,4 +69,9 @@ def open_registration(call: Call) -> RegistrationForm | Receipt | None:
     if rows is not None and workspace.find(rows) is None:
         call.request.refuse(f"There is no variable {rows!r} with input rows.", "Name one for --input-example.")
     form = RegistrationForm(values=values, workspace=workspace)
-    return ask(form) if can_ask(call.shell) else form
+    if not can_ask(call.shell):
+        return form
+    try:
+        return ask(form)
+    finally:
+        form.close()

@@ -78,16 +78,27 @@ def _answer(field: Field, form: RegistrationForm) -> None:
         text = input(f"{field.label}{f' [{default}]' if default else ''}: ").strip()
         if text or not field.value:
             form.answer(field.key, text or field.value)
+        _say_of(field)
+        # What a repair made is looked at like any other answer.
+        while (repair := _proposal(field)) is not None and _agrees(f"  Use {printable(repair)}?"):
+            field.repair()
+            _say_of(field)
         problem = field.problem
-        if field.message:
-            _say(f"  {field.message}")
         # Without a run there is no model to name; whether that can be mended is seen when all is answered.
         unmended = field.key == "model" and not text and (problem is None or problem.repair is None)
         if problem is None or problem.severity == "warning" or unmended:
             return
-        if problem.repair is not None and _agrees(f"  Use {printable(problem.repair)}?"):
-            field.repair()
-            return
+
+
+def _say_of(field: Field) -> None:
+    if field.message:
+        _say(f"  {field.message}")
+
+
+def _proposal(field: Field) -> str | None:
+    """Return what would mend an answer that is wrong, where that is known."""
+    problem = field.problem
+    return problem.repair if problem is not None and problem.severity == "error" else None
 
 
 def _ask_tags(form: RegistrationForm) -> None:

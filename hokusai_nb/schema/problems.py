@@ -42,7 +42,7 @@ class Problem(pydantic.BaseModel, frozen=True):
     """
 
     field: str
-    """Name of the field as the verb or the tag spells it."""
+    """Name of the field as the verb spells it, of a tag as it is spelled; a verb's tag has both: ``tags.gpu_type``."""
     what: str
     """What is wrong, with the value."""
     hint: str = ""

@@ -52,6 +52,7 @@ __all__ = [
     "iter_recommended",
     "known_tags",
     "stored_texts",
+    "tag_field",
     "tag_text",
 ]
 
@@ -138,6 +139,11 @@ def _specs_of(entry_point: importlib.metadata.EntryPoint) -> list[TagSpec]:
         reason = f"{type(error).__name__}: {error}"
     warnings.warn(f"Tags of {entry_point.value} are left out: {reason}", HokusaiWarning, stacklevel=2)
     return []
+
+
+def tag_field(key: str) -> str:
+    """Return what a verb calls one of its further tags, which may be called like another field of the verb."""
+    return f"tags.{key}"
 
 
 def tag_text(value: object) -> str | None:

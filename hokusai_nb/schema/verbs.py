@@ -17,7 +17,7 @@ from hokusai_nb.schema.frozen import Frozen, FrozenDict
 from hokusai_nb.schema.metrics import MetricName, check_benchmark, check_metric
 from hokusai_nb.schema.names import ModelName
 from hokusai_nb.schema.problems import Problem, checked, errors_in, plain, problems_in, raise_custom
-from hokusai_nb.schema.tags import CONTRIBUTOR_TAGS, check_contributor, check_extra_tags, tag_text
+from hokusai_nb.schema.tags import CONTRIBUTOR_TAGS, check_contributor, check_extra_tags, tag_field, tag_text
 from hokusai_nb.schema.tokens import StoredTokenId, TokenId
 from hokusai_nb.schema.values import DecimalText, check_decimal
 
@@ -98,7 +98,9 @@ class Verb(pydantic.BaseModel, frozen=True, extra="forbid", strict=True, use_att
 
 
 def _check_tags(tags: object) -> list[Problem]:
-    return [] if tags is None else check_extra_tags(tags)
+    # A tag may be called like a field of the verb, so that its problems say that they are a tag's.
+    problems = [] if tags is None else check_extra_tags(tags)
+    return [p if p.field == "tags" else p.under(tag_field(p.field)) for p in problems]
 
 
 def _text_tags(tags: Mapping[str, Any] | None) -> FrozenDict[str, str]:

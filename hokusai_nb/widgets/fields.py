@@ -1,4 +1,4 @@
-"""The kit that forms are made of: a field with its message and repair, rows of tags, a safe handler, a receipt."""
+"""The kit that forms are made of: a field with its message and repair, a safe handler, a receipt."""
 
 from __future__ import annotations
 
@@ -11,16 +11,27 @@ from markupsafe import Markup
 from hokusai_nb.errors import HokusaiError
 from hokusai_nb.log import logger, redact
 from hokusai_nb.schema.display import Shown, printable, shortened
-from hokusai_nb.schema.problems import Problem, quoted
-from hokusai_nb.schema.tags import check_extra_tags, known_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["Field", "Noted", "TagRow", "TagRows", "action_bar", "close_all", "guarded", "receipt_box", "said"]
+    from hokusai_nb.schema.problems import Problem
 
-_LABEL_WIDTH = "7em"
-_INDENT = f"0 0 .4em calc({_LABEL_WIDTH} + 8px)"
+__all__ = [
+    "INDENT",
+    "LABEL_WIDTH",
+    "Field",
+    "Noted",
+    "action_bar",
+    "close_all",
+    "close_parts",
+    "guarded",
+    "receipt_box",
+    "said",
+]
+
+LABEL_WIDTH = "7em"
+INDENT = f"0 0 .4em calc({LABEL_WIDTH} + 8px)"
 _LONGEST_REPAIR = 60
 
 
@@ -62,18 +73,30 @@ def receipt_box(receipt: Shown) -> widgets.HTML:
     return widgets.HTML(str(Markup('<div role="status">{}</div>').format(receipt._html_())))
 
 
-def action_bar(*controls: widgets.Widget) -> widgets.HBox:
-    """Return the buttons that end a form, with what is said beside them."""
-    bar = widgets.HBox(controls, layout={"align_items": "center", "flex_flow": "row wrap"})
+def action_bar(*controls: Any) -> widgets.HBox:
+    """Return the buttons that end a form, with what is said beside them.
+
+    The first is disabled while it works and would lose the keyboard, which therefore waits beside it.
+    """
+    beside = widgets.Label(tabbable=False, layout={"width": "0", "margin": "0"})  # only code moves the keyboard there
+    beside.add_class("hokusai-beside")
+    controls[0].on_click(lambda _: beside.focus())
+    bar = widgets.HBox([beside, *controls], layout={"align_items": "center", "flex_flow": "row wrap"})
     bar.add_class("hokusai-act")
     return bar
 
 
 def close_all(widget: widgets.Widget) -> None:
-    """Close a widget and everything in it; a box by itself would leave its children open."""
-    for child in getattr(widget, "children", ()):
-        close_all(child)
+    """Close a widget, everything in it, and its layout and style: by itself it would leave all of them open."""
+    close_parts(widget)
     widget.close()
+
+
+def close_parts(widget: widgets.Widget) -> None:
+    """Close what is in a widget, and its layout and style."""
+    for part in (*getattr(widget, "children", ()), getattr(widget, "style", None), getattr(widget, "layout", None)):
+        if isinstance(part, widgets.Widget):
+            close_all(part)
 
 
 class Noted(widgets.VBox):
@@ -114,8 +137,8 @@ class Noted(widgets.VBox):
         if self._repair is None:
             layout = {
                 "width": "auto",
-                "margin": _INDENT,
-                "max_width": f"calc(100% - {_LABEL_WIDTH} - 12px)",
+                "margin": INDENT,
+                "max_width": f"calc(100% - {LABEL_WIDTH} - 12px)",
                 "align_self": "flex-start",
             }
             self._repair = widgets.Button(description=text, layout=layout)
@@ -158,7 +181,7 @@ class Field(Noted):
             tooltip=tooltip,
             ensure_option=False,
             continuous_update=True,
-            style={"description_width": _LABEL_WIDTH},
+            style={"description_width": LABEL_WIDTH},
             layout={"width": "auto", "max_width": "42em"},
         )
         super().__init__(self.input)
@@ -184,100 +207,3 @@ class Field(Noted):
         """Offer these values while typing."""
         if tuple(options) != self.input.options:
             self.input.options = tuple(options)
-
-
-class TagRow(Noted):
-    """One tag: its key, its value, and a button that removes it."""
-
-    def __init__(self, key: str, value: str, remove: Callable[[TagRow], None]) -> None:
-        self.key_input = widgets.Combobox(
-            value=key,
-            options=tuple(sorted(known_tags())),
-            description="Tag",
-            style={"description_width": _LABEL_WIDTH},
-            layout={"width": "19em"},
-        )
-        self.value_input = widgets.Text(
-            value=value,
-            description="is",
-            style={"description_width": "1.5em"},
-            layout={"width": "8em", "flex": "1 1 8em"},
-        )
-        button = widgets.Button(description="Remove tag", layout={"width": "auto"})
-        button.on_click(lambda _: remove(self))
-        super().__init__(widgets.HBox([self.key_input, self.value_input, button], layout={"flex_flow": "row wrap"}))
-
-    @property
-    def tag(self) -> tuple[str, str]:
-        """Key and value."""
-        return str(self.key_input.value), str(self.value_input.value)
-
-    def take(self, text: str) -> None:
-        """Put a value into the tag."""
-        self.value_input.value = text
-
-    def focus(self) -> None:
-        """Move the keyboard to the value."""
-        self.value_input.focus()
-
-
-class TagRows(widgets.VBox):
-    """Tags that can be added and removed.
-
-    Args:
-        tags: The first tags.
-        changed: Called after every change by hand or by code.
-    """
-
-    def __init__(self, tags: Mapping[str, str], changed: Callable[[], None]) -> None:
-        self._changed: Callable[[], None] = lambda: None
-        margin = {"width": "auto", "margin": _INDENT, "align_self": "flex-start"}
-        self._add = widgets.Button(description="Add a tag", layout=margin)
-        self._add.on_click(lambda _: self.add())
-        super().__init__([self._add])
-        for key, value in tags.items():
-            self.add(str(key), str(value))
-        self._changed = changed
-
-    @property
-    def rows(self) -> list[TagRow]:
-        """The rows, in order."""
-        return [child for child in self.children if isinstance(child, TagRow)]
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """The tags of all rows that are not empty."""
-        return dict(row.tag for row in self.rows if any(row.tag))
-
-    def problems(self) -> list[Problem]:
-        """Return what only the rows can tell, because a mapping holds each key once."""
-        keys = [row.tag[0] for row in self.rows if any(row.tag)]
-        return [_twice(key) for key in dict.fromkeys(keys) if keys.count(key) > 1]
-
-    def add(self, key: str = "", value: str = "") -> TagRow:
-        """Add a row and return it."""
-        row = TagRow(key, value, self.remove)
-        for control in (row.key_input, row.value_input):
-            control.observe(lambda _: self._changed(), "value")
-        self.children = (*self.rows, row, self._add)
-        self._changed()
-        return row
-
-    def remove(self, row: TagRow) -> None:
-        """Remove a row."""
-        self.children = tuple(child for child in self.children if child is not row)
-        close_all(row)
-        self._changed()
-
-    def show(self, problems: Sequence[Problem]) -> None:
-        """Show each tag's problem below its row."""
-        for row in self.rows:
-            key, value = row.tag
-            # The same checks again, of this row alone, find its own words for a key that is no name.
-            own = check_extra_tags({key: value}) if key or value else []
-            told = [p for p in problems if p.field == key]
-            row.show(next(iter([*own, *told]), None))
-
-
-def _twice(key: str) -> Problem:
-    return Problem(field=key, what=f"Tag {quoted(key)} is given twice.", hint="Remove one of them.")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import ipywidgets as widgets
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 
+from hokusai_nb.core.background import Background
 from hokusai_nb.schema.display import Shown
-from hokusai_nb.widgets.fields import receipt_box, said
+from hokusai_nb.widgets.fields import close_all, close_parts, receipt_box, said
+from hokusai_nb.widgets.kept import Place, hand_out
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -18,20 +21,29 @@ __all__ = ["Form"]
 
 R = TypeVar("R", bound=Shown)
 
+_KEEP_SECONDS = 0.5
+
 
 class Form(widgets.VBox, Generic[R]):
     """A form that is replaced by its receipt wherever it is shown, so that a saved notebook holds the result.
 
     Attributes:
         receipt: What came of it, or None before that.
+        failure: The error that is shown; empty once somebody has gone on.
     """
 
     def __init__(self) -> None:
         self.receipt: R | None = None
-        self._handles: list[Any] = []
+        self.failure = ""
+        self._places: list[Place] = []
+        self._placing = threading.Lock()
+        self._keeper: Background[None, None] = Background(self._keep, lambda *_: None, pause=_KEEP_SECONDS)
         self._status = widgets.HTML()
+        self.children: tuple[widgets.Widget, ...]
         super().__init__()
+        self._id = str(self.model_id)
         self.add_class("hokusai-form")
+        self.add_class(f"hokusai-live-{self._id}")
 
     def static(self) -> tuple[Markup, str]:
         """Return the form as HTML and as text, for where no widget can live."""
@@ -43,21 +55,53 @@ class Form(widgets.VBox, Generic[R]):
 
     def report(self, text: str) -> None:
         """Show an error, as the handlers of the form do with whatever was raised in them."""
-        self.say("error", text)
+        self.failure = text
+        if self.receipt is None:
+            self.say("error", text)
+        elif self.comm is not None:  # the status went with the fields
+            self._show_instead(receipt_box(self.receipt), widgets.HTML(said("error", text)))
 
     def hand_out(self, receipt: R) -> None:
         """Show the receipt in place of the form: on the screen, and in what is saved."""
-        self.receipt = receipt
-        self.children = [receipt_box(receipt)]
-        for handle in self._handles:
-            handle.update(receipt)
+        box = receipt_box(receipt)
+        with self._placing:
+            self.receipt = receipt
+            hand_out(receipt, self._places)
+        self._show_instead(box)  # seen in Voila, where no output is replaced
+
+    def keep(self) -> None:
+        """Have what stands in the form saved with the notebook, once the user pauses."""
+        if self._places:
+            self._keeper.put(None)
+
+    def _keep(self, _: None) -> None:
+        html, text = self.static()
+        with self._placing:
+            for place in self._places if self.receipt is None else ():
+                place.keep({"text/html": str(html), "text/plain": text})
+
+    def _show_instead(self, *shown: widgets.Widget) -> None:
+        """Show these only; a widget that is not closed stays known to the front end for ever."""
+        before, self.children = self.children, shown if self.comm is not None else ()
+        for widget in {*before, *shown} - {*self.children}:
+            close_all(widget)
+
+    def close(self) -> None:
+        """Close the form and everything in it; what is displayed again is its text."""
+        if self.comm is None:
+            return
+        self._keeper.stop()
+        close_parts(self)
+        super().close()
+        del self._repr_mimebundle_  # a closed widget would have none
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The live form, with HTML and text for where no widget can live; after success the receipt."""
         if self.receipt is not None:
             return self.receipt._repr_mimebundle_()
         html, text = self.static()
-        return {**super()._repr_mimebundle_(**kwargs), "text/html": str(html), "text/plain": text}
+        live = {} if self.comm is None else super()._repr_mimebundle_(**kwargs)
+        return {**live, "text/html": str(html), "text/plain": text}
 
     def _ipython_display_(self) -> None:
         """Show it where it can later be replaced: a saved notebook then holds the receipt."""
@@ -67,4 +111,4 @@ class Form(widgets.VBox, Generic[R]):
         elif self.receipt is not None:
             display(bundle, raw=True)
         else:
-            self._handles.append(display(bundle, raw=True, display_id=True))
+            self._places.append(Place(self._id, bundle))

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from hokusai_nb.backends.mlflow import runs
 from hokusai_nb.core.background import Background
+from hokusai_nb.log import logger, redact
 from hokusai_nb.widgets.facts import Facts, load_facts
 from hokusai_nb.widgets.preview import Preview, Question, look_ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from hokusai_nb.core.registry import ModelRegistry
     from hokusai_nb.schema.records import RegisteredModel
@@ -65,6 +67,8 @@ class Inquiry:
         self._learned = learned
         self._answered = answered
         self._serial = 0
+        self._made: tuple[Question, RegisteredModel] | None = None
+        self._tried: dict[str, Container[str]] = {}
         self._asked: Question | None = None
         self._answer: tuple[Question, Preview] | None = None
         self._look = Background(self._look_ahead, self._take_preview)
@@ -100,8 +104,9 @@ class Inquiry:
         """Return what is to be asked."""
         return Question(verb, estimator, id(estimator), self._serial)
 
-    def answer(self, question: Question) -> Preview | None:
-        """Return the answer to just this; where there is none yet, it is asked for."""
+    def look_ahead(self, verb: Register, estimator: object) -> Preview | None:
+        """Return what would be written for just this; where that is not known yet, it is asked for."""
+        question = self.question(verb, estimator)
         if self._answer is not None and self._answer[0] == question:
             return self._answer[1]
         if question != self._asked:
@@ -114,25 +119,39 @@ class Inquiry:
         self._asked, self._answer = question, (question, answer)
 
     def register(self, question: Question) -> RegisteredModel:
-        """Register in earnest.
+        """Register in earnest; the same once more is the version that it made.
 
         Raises:
             HokusaiError: Whatever the registry raises.
         """
-        return self._here(self._register, self._as_asked(question))
+        question = replace(question, serial=0)
+        # What an estimator has learnt since is for the registry to tell; it recognises a repetition.
+        known = question.estimator is None or question.verb.force_new
+        if known and self._made is not None and self._made[0] == question:
+            return self._made[1]
+        model = self._here(self._register, self._as_asked(question))
+        self._made = question, model
+        return model
 
     def _register(self, question: Question) -> RegisteredModel:
         return self.registry.register(
             question.verb,
             estimator=question.estimator,
             input_example=self._workspace.find(question.verb.input_example),
+            tried=self._tried,
         )
 
     def _look_ahead(self, question: Question) -> Preview:
-        return self._here(look_ahead, self.registry, self._as_asked(question))
+        try:
+            return self._here(look_ahead, self.registry, self._as_asked(question))
+        except BaseException as error:  # noqa: BLE001 - an estimator's own code may even call sys.exit()
+            return Preview(trouble=_told(error))
 
     def _load_facts(self, named: str | None) -> Facts:
-        return self._here(load_facts, self.registry, named, self._workspace.estimators())
+        try:
+            return self._here(load_facts, self.registry, named, self._workspace.estimators())
+        except BaseException as error:  # noqa: BLE001 - as above
+            return Facts(asked=True, trouble=_told(error))
 
     def _here(self, do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do something with the current run that there was when the form was made."""
@@ -152,5 +171,13 @@ class Inquiry:
 
     def _take_facts(self, named: str | None, facts: Facts) -> None:
         del named
+        if facts.trouble and facts.run is None and self.facts.run is not None:
+            facts = replace(self.facts, trouble=facts.trouble)  # a run that was seen stays known
         self.facts = facts
         self._learned()
+
+
+def _told(error: BaseException) -> str:
+    """Return what no answer was expected to be: whoever waits for one is told."""
+    logger.error("A form's question failed.", exc_info=error)
+    return redact(f"{type(error).__name__}: {error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Preview", "Question", "explained", "look_ahead", "planned_title", "preview_html"]
 
+_BREAK = Markup("<wbr>")
+_DIGEST = re.compile(r"(?:0x)?[0-9a-fA-F]{64,}")
 # What is wrong with the model or its run, not with the registry.
 _NO_MODEL = (AmbiguousModelError, NoCurrentRunError, NoModelError, NotFoundError)
 
@@ -108,6 +111,13 @@ def planned_title(model: RegisteredModel) -> str:
     return f"What will be written: {model.name} version {model.version} ({what})"
 
 
+def _seen(text: str) -> str | Markup:
+    """Return a tag's text as it is shown: of a digest, which nobody reads, the two ends; the rest on pointing at it."""
+    if not _DIGEST.fullmatch(text):
+        return shortened(text)
+    return Markup('<span title="{}">{}…{}</span>').format(text, text[:12], text[-6:])
+
+
 def preview_html(line: str, python: str, preview: Preview | None) -> str:
     """Return what will be written, and the line and the call that ask for the same."""
     code = Markup("<div class='hokusai-heading'>{title}</div><pre tabindex='0' aria-label='{label}'>{text}</pre>")
@@ -117,7 +127,8 @@ def preview_html(line: str, python: str, preview: Preview | None) -> str:
     ]
     if preview and preview.planned:
         model, title = preview.planned.model, planned_title(preview.planned.model)
-        cells = [(key, shortened(text)) for key, text in [("run", model.run_id or "–"), *tag_rows(model.tags)]]
+        tags = [("run", model.run_id or "–"), *tag_rows(model.tags)]
+        cells = [(_BREAK.join(re.split(r"(?<=[._])", key)), _seen(text)) for key, text in tags]
         table = markup_table(cells)
         parts.insert(0, Markup("<div class='hokusai-heading'>{}</div>{}").format(shortened(title), table))
     return str(Markup().join(parts))

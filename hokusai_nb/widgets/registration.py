@@ -11,19 +11,20 @@ from hokusai_nb.core.current_run import measured_value
 from hokusai_nb.core.receipts import receipt_for
 from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.errors import HokusaiError
-from hokusai_nb.log import redact
-from hokusai_nb.schema.display import grid
+from hokusai_nb.log import logger, redact
 from hokusai_nb.schema.problems import errors_in, raise_for
 from hokusai_nb.schema.receipt import Receipt
-from hokusai_nb.schema.verbs import Register
 from hokusai_nb.widgets.entered import Entered
-from hokusai_nb.widgets.fields import Field, TagRows, action_bar, guarded
+from hokusai_nb.widgets.fields import action_bar, close_all, guarded
 from hokusai_nb.widgets.form import Form
 from hokusai_nb.widgets.inquiry import Inquiry
+from hokusai_nb.widgets.kept import static_form
 from hokusai_nb.widgets.preview import explained, preview_html
+from hokusai_nb.widgets.questions import REQUIRED, TITLE, make_fields, options_in, suggest
 from hokusai_nb.widgets.state import State
 from hokusai_nb.widgets.style import STYLE
-from hokusai_nb.widgets.workspace import Workspace
+from hokusai_nb.widgets.tag_rows import TagRows
+from hokusai_nb.widgets.workspace import AfterCells, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,22 +33,9 @@ if TYPE_CHECKING:
 
     from hokusai_nb.schema.problems import Problem
     from hokusai_nb.schema.records import RegisteredModel
-    from hokusai_nb.widgets.preview import Preview, Question
+    from hokusai_nb.widgets.preview import Question
 
 __all__ = ["RegistrationForm"]
-
-TITLE = "Register a model under a token"
-# The fields in the order of the questions, each with an example of what to type.
-EXAMPLES = {
-    "token": "MSG-AI",
-    "model": "the run's only model",
-    "name": "churn-classifier",
-    "metric": "accuracy",
-    "value": "read from the run",
-    "contributor": "0x…",
-}
-OPTIONS = ("run", "force_new", "input_example")
-"""What a line may say and the form has no field for."""
 
 
 class RegistrationForm(Form[Receipt]):
@@ -75,52 +63,45 @@ class RegistrationForm(Form[Receipt]):
         run_id: str | None = None,
         workspace: Workspace | None = None,
     ) -> None:
+        registry = registry or ModelRegistry()
         super().__init__()
         given = {"run": run_id, **(values or {})}
         self._workspace = workspace or Workspace()
-        self._options = {key: given[key] for key in OPTIONS if given.get(key)}
+        self._options = options_in(given)
         self._busy = False
         self._lock = threading.RLock()
         self._submitting = threading.Lock()
-        self._made: Question | None = None
         self._filled_value = ""
+        self._filling = False
         self._inquiry = Inquiry(
-            registry or ModelRegistry(),
+            registry,
             self._workspace,
             self._options.get("run"),
-            learned=self._learned,
-            answered=self.refresh,
+            learned=guarded(self.report, self._learned),
+            answered=guarded(self.report, self.refresh),
         )
+        # A cell may make another run the current one, or give a variable another value.
+        self._after_cells = AfterCells(self._workspace.shell, guarded(self.report, self.refresh))
         self._build(given)
         self._inquiry.begin()
 
     def _build(self, given: Mapping[str, Any]) -> None:
-        help_of = {name: info.description or "" for name, info, _ in Register.options()}
-        self.fields = {
-            key: Field(key, value=str(given.get(key) or ""), placeholder=example, tooltip=help_of[key])
-            for key, example in EXAMPLES.items()
-        }
+        self.fields = make_fields(given)
         self._touched = {key for key, field in self.fields.items() if field.value}
-        self.tags = TagRows(given.get("tags") or {}, guarded(self.report, self.refresh))
+        self.tags = TagRows(given.get("tags") or {}, guarded(self.report, self._go_on))
         self._preview_box = widgets.HTML()
         self._button = widgets.Button(description="Register", button_style="primary", layout={"width": "auto"})
-        # A second click may be on its way before the receipt takes the button's place.
-        self._button.on_click(guarded(self.report, lambda _: self.receipt or self.submit()))
         self._again = widgets.Button(description="Check again", layout={"width": "auto", "display": "none"})
         self._again.on_click(guarded(self.report, lambda _: self.check_again()))
         act = action_bar(self._button, self._again, self._status)
+        # A second click may be on its way before the receipt takes the button's place.
+        self._button.on_click(guarded(self.report, lambda _: self.receipt or self.submit()))
         heading = widgets.HTML(f"{STYLE}<h3>{TITLE}</h3>")
-        self.children = [heading, *self.fields.values(), self.tags, act, self._preview_box]
+        self.children = (heading, *self.fields.values(), self.tags, act, self._preview_box)
         for key, field in self.fields.items():
             field.input.observe(guarded(self.report, lambda change, key=key: self._typed(key, change["new"])), "value")
-        self._suggest()
+        suggest(self.fields, self._inquiry.facts.offers())
         self.refresh()
-
-    def _suggest(self) -> None:
-        offers = self._inquiry.facts.offers()
-        for name, _, option in Register.options():
-            if name in self.fields and option.suggest in offers:
-                self.fields[name].suggest(offers[option.suggest])
 
     # What the form says
 
@@ -135,13 +116,21 @@ class RegistrationForm(Form[Receipt]):
         )
 
     def magic_line(self) -> str:
-        """Return the magic line that asks for the same.
+        """Return the magic line that asks for the same now.
 
         It leaves out what a line finds by itself: the current run, and the value that was read from it.
         """
+        return self._line()
+
+    def _line(self, *, stays: bool = False) -> str:
+        """Return the line; one that stays on the screen is to be right as long as it stands there."""
         with self._lock:
-            finds_run = self._inquiry.finds_run and self._inquiry.facts.wrong is None
-            return self._state.entered.magic_line(finds_run=finds_run, read_value=self._filled_value)
+            facts = self._inquiry.facts
+            # A run that is still under way may measure again.
+            read_value = self._filled_value if facts.run and facts.run.status != "RUNNING" else ""
+            told = self._after_cells.on or not stays
+            finds_run = told and self._inquiry.finds_run and facts.wrong is None
+            return self._state.entered.magic_line(finds_run=finds_run, read_value=read_value)
 
     def python_call(self) -> str:
         """Return the Python that asks for the same."""
@@ -176,7 +165,9 @@ class RegistrationForm(Form[Receipt]):
 
     def _typed(self, key: str, text: str) -> None:
         with self._lock:
-            self._touched.add(key)
+            if not self._filling:
+                self._touched.add(key)
+                self.failure = ""
             if key == "value" and text != self._filled_value:
                 self._filled_value = ""
             if key in ("metric", "model"):
@@ -191,44 +182,53 @@ class RegistrationForm(Form[Receipt]):
         # A model that is named by a URI has a run of its own.
         run = None if self._entered().by_uri else self._inquiry.facts.run
         self._filled_value = (measured_value(run, self.fields["metric"].value) if run else None) or ""
-        if field.value != self._filled_value:
+        self._filling = True
+        try:
             field.value = self._filled_value
+        finally:
+            self._filling = False
+
+    def _go_on(self) -> None:
+        """Check the form that somebody has changed: what failed before that is no longer said."""
+        self.failure = ""
+        self.refresh()
 
     def check_again(self) -> None:
         """Ask the registry once more: a server may be back, a model may have been logged."""
         with self._lock:
             self._inquiry.begin_again()
-            self.refresh()
+            self._go_on()
 
     def refresh(self) -> None:
         """Check the form by the schema, show what is wrong, and ask the registry for the rest."""
         with self._lock:
-            asks = self._answer if self.receipt is None else lambda *_: None
-            self._state = State(self._entered(), self._inquiry.facts, asks)
-            if self.receipt is None:
+            is_open = self.receipt is None and self.comm is not None
+            asks = (self._inquiry.look_ahead,) if is_open else ()
+            self._state = State(self._entered(), self._inquiry.facts, *asks)
+            if is_open:
                 self._show(self._state)
-
-    def _answer(self, verb: Register, estimator: object) -> Preview | None:
-        return self._inquiry.answer(self._inquiry.question(verb, estimator))
 
     def _show(self, state: State) -> None:
         for key, field in self.fields.items():
             shown = state.shown_at(key)
             # Nobody is told off for a field they have not come to.
-            unasked = not field.value and key not in self._touched and key not in ("model", "contributor")
+            unasked = not field.value and key not in self._touched and key in REQUIRED
             field.show(None if unasked else shown, state.note(key, filled=key == "value" and bool(self._filled_value)))
         self.tags.show(state.problems)
         self._button.disabled = self._busy or bool(errors_in(state.problems))
-        if not self._busy:
+        if self.failure:
+            self.say("error", self.failure)
+        elif not self._busy:
             self.say("note", state.standing())
         self._again.layout.display = None if state.may_pass else "none"
-        self._preview_box.value = preview_html(self.magic_line(), self.python_call(), state.preview)
+        self._preview_box.value = preview_html(self._line(stays=True), self.python_call(), state.preview)
+        self.keep()
 
     def _learned(self) -> None:
         """Take in the facts, which may be the value of the metric."""
         with self._lock:
             if self.receipt is None:
-                self._suggest()
+                suggest(self.fields, self._inquiry.facts.offers())
                 self._fill_value()
             self.refresh()
 
@@ -243,18 +243,16 @@ class RegistrationForm(Form[Receipt]):
         """
         with self._submitting:
             with self._lock:
-                self.refresh()
+                self._go_on()
                 state = self._state
                 raise_for(state.stated)
                 assert state.verb is not None
                 question = self._inquiry.question(state.verb, state.entered.estimator)
-            # What an estimator has learnt since is for the registry to tell; it recognises a repetition.
-            known = question.estimator is None or question.verb.force_new
-            if self.receipt is not None and question == self._made and known:
-                return self.receipt.model
-            return self._submit(question)
+            model = self._register(question)
+            self._follow_up(model)
+            return model
 
-    def _submit(self, question: Question) -> RegisteredModel:
+    def _register(self, question: Question) -> RegisteredModel:
         self._busy = self._button.disabled = self._again.disabled = True
         logs = "Logging the estimator and registering …"
         self.say("note", logs if question.estimator is not None else "Registering …")
@@ -270,13 +268,23 @@ class RegistrationForm(Form[Receipt]):
             self._resume()  # somebody interrupted it
             raise
         self._busy = False
-        self._workspace.registered()
-        if self.receipt is None or (model.name, model.version) != (self.receipt.model.name, self.receipt.version):
+        return model
+
+    def _follow_up(self, model: RegisteredModel) -> None:
+        """Show the receipt. The version is made: what goes wrong from here on is said, and raised no more."""
+        if self.receipt is not None and (model.name, model.version) == (self.receipt.model.name, self.receipt.version):
+            return
+        try:
             receipt = receipt_for(self._inquiry.registry.backend, model)
             with self._lock:
                 self.hand_out(receipt)
-        self._made = question
-        return model
+            self._after_cells.end()
+            self._workspace.registered()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
+            logger.exception("What follows a registration failed.")
+            self._resume()
+            why = f"{type(error).__name__}: {redact(str(error))}"
+            self.report(f"{model.name} version {model.version} is registered. What follows it did not work: {why}")
 
     def _resume(self) -> None:
         """Give the form back to the user."""
@@ -289,10 +297,15 @@ class RegistrationForm(Form[Receipt]):
         """Return the form as HTML and as text, with the line that asks for the same."""
         rows = [(field.label, field.value or "–") for field in self.fields.values()]
         rows += [("Tag", f"{key} = {value}") for key, value in self.tags.tags.items()]
-        notes = [*self.summary(), "This form works in a running notebook. The same as a line:", self.magic_line()]
-        return grid(TITLE, rows, notes=notes)
+        notes = [*self.summary(), "This form works in a running notebook. The same as a line:"]
+        return static_form(TITLE, rows, notes, line=self._line(stays=True))
 
     def close(self) -> None:
         """Close the form; what the registry is being asked is told to nobody."""
+        if self.comm is None:
+            return
         self._inquiry.stop()
+        self._after_cells.end()
+        for part in (*self.fields.values(), self.tags):  # also after the receipt has taken their place
+            close_all(part)
         super().close()

@@ -9,7 +9,7 @@ from hokusai_nb.errors import ValidationError
 from hokusai_nb.schema.metrics import find_metric
 from hokusai_nb.schema.problems import Problem, errors_in
 from hokusai_nb.schema.tag_values import check_contributor
-from hokusai_nb.schema.tags import CONTRIBUTOR_TAGS
+from hokusai_nb.schema.tags import CONTRIBUTOR_TAGS, tag_field
 from hokusai_nb.schema.tokens import fold_token
 from hokusai_nb.schema.verbs import Register
 from hokusai_nb.widgets.preview import planned_title
@@ -116,8 +116,9 @@ class State:
         labels = [key for key in texts if any(p.field == key for p in errors)]
         empty = [key.capitalize() for key in labels if not texts[key] and key != "model"]
         wrong = [key.capitalize() for key in labels if texts[key] or key == "model"]
-        wrong += dict.fromkeys(f"tag {p.field}" for p in errors if p.field in self.entered.tags)
-        others = [p for p in errors if p.field not in texts and p.field not in self.entered.tags]
+        tags = {tag_field(key): f"tag {key}" for key in self.entered.tags}
+        wrong += dict.fromkeys(tags[p.field] for p in errors if p.field in tags)
+        others = [p for p in errors if p.field not in texts and p.field not in tags]
         reasons = [f"fill in {', '.join(empty)}"] if empty else []
         reasons += [f"correct {', '.join(wrong)}"] if wrong else []
         return [*reasons, *(p.sentence.rstrip(".") for p in others)]

@@ -5,10 +5,19 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from playwright.sync_api import expect
+
 from tests.browser.jupyter import TOKEN
 
-READY = """async () => {
-    const panel = window.jupyterapp.shell.currentWidget;
+SECONDS = 60
+"""How long a test waits for what it claims: two slow cores may run several browsers at a time."""
+expect.set_options(timeout=SECONDS * 1000)
+
+READY = """async name => {
+    const current = () => window.jupyterapp.shell.currentWidget;
+    while (current()?.context?.path !== name)
+        await new Promise(resolve => setTimeout(resolve, 20));
+    const panel = current();
     await panel.context.ready;
     await panel.sessionContext.ready;
     return panel.sessionContext.session?.kernel?.id ?? null;
@@ -20,7 +29,7 @@ FETCHED = """async () => {
     const options = {mimeType, sanitizer: null, resolver: null, linkHandler: null, latexTypesetter: null};
     const factory = window.jupyterapp.shell.currentWidget.content.rendermime.getFactory(mimeType);
     const manager = await factory.createRenderer(options)._manager.promise;
-    for (let waited = 0; waited < 10000 && !manager.restoredStatus; waited += 20)
+    for (let waited = 0; waited < 60000 && !manager.restoredStatus; waited += 20)
         await new Promise(resolve => setTimeout(resolve, 20));
     return manager.restoredStatus;
 }"""
@@ -45,6 +54,11 @@ class Notebook:
         return self.outputs.locator(".hokusai-form")
 
     @property
+    def kept(self):
+        """What is saved of a form that is not finished."""
+        return self.outputs.locator(".hokusai-kept")
+
+    @property
     def form(self):
         """The registration form that is on the page."""
         return Form(self.forms.first)
@@ -60,11 +74,19 @@ class Notebook:
         self.front.command("docmanager:save")
         return self.front.server.read(self.name)
 
-    def shown(self, text, seconds=30):
+    def shown(self, text):
         """Return the output with this text, once it is there."""
         found = self.outputs.filter(has_text=text).first
-        found.wait_for(timeout=seconds * 1000)
+        expect(found).to_be_visible()
         return found
+
+    def receipt(self, text):
+        """Return the receipt with this text, once it has taken the place of every form.
+
+        For an instant the form shows it inside, where only its output is to be replaced yet.
+        """
+        expect(self.forms).to_have_count(0)
+        return self.shown(text)
 
 
 class Front:
@@ -94,7 +116,7 @@ class Front:
         if cells:
             self.server.write(name, *cells)
         self.command("docmanager:open", path=name, factory="Notebook", **({"kernel": {"id": kernel}} if kernel else {}))
-        used = self.page.evaluate(READY)
+        used = self.page.evaluate(READY, name)
         if used == kernel:
             assert self.page.evaluate(FETCHED)
         else:
@@ -131,7 +153,7 @@ class NotebookFront(Front):
         self.page.goto(f"{self.server.address}/notebooks/{quote(name)}?token={TOKEN}")
         self._wait()
         self.page.locator(".jp-Notebook").wait_for()
-        used = self.page.evaluate(READY)
+        used = self.page.evaluate(READY, name)
         self._mine.add(used)
         return Notebook(self, name, used)
 
@@ -158,10 +180,16 @@ class Form:
             self.field(label.capitalize()).fill(text)
         return self
 
-    def says(self, text, seconds=20):
+    def says(self, text):
         """Wait until this text stands in the form."""
         pattern = text if isinstance(text, re.Pattern) else re.compile(re.escape(text))
-        self.element.get_by_text(pattern).first.wait_for(timeout=seconds * 1000)
+        expect(self.element.get_by_text(pattern).first).to_be_visible()
+        return self
+
+    def has(self, **fields):
+        """Wait until fields hold these texts: ``has(token="A-B")``."""
+        for label, text in fields.items():
+            expect(self.field(label.capitalize())).to_have_value(text)
         return self
 
     def ready(self):

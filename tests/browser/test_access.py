@@ -6,8 +6,9 @@ import re
 
 import pytest
 from axe_core_python.base import AXE_SCRIPT
+from playwright.sync_api import expect
 
-from tests.browser.jupyter import TRAIN
+from tests.browser.jupyter import IMPORTS, TRAIN
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +43,19 @@ def tab_to(page, is_there, most=40):
     pytest.fail(f"{most} times Tab led to {focused}, not to {is_there}")
 
 
+# What is put into a live region is read out only if it was one before.
+LISTEN = """() => {
+    window.heard = [];
+    new MutationObserver(changes => {
+        for (const {target, addedNodes} of changes) {
+            const before = target.closest('[role=status], [role=alert]');
+            if (before && addedNodes.length) window.heard.push(target.textContent);
+        }
+    }).observe(document.body, {childList: true, subtree: true});
+}"""
+HEARD = "words => window.heard.some(text => text.includes(words))"
+
+
 def on(label):
     """Return JavaScript that says whether the focus is on a control of this name."""
     return f"""() => {{
@@ -62,7 +76,7 @@ def test_a_model_is_registered_with_the_keyboard_alone(lab, kernel, server):
     tab_to(page, on("Use KEYS-01"), 1)
     page.keyboard.press("Enter")
     page.wait_for_function(on("Token"))  # the button is gone, and the focus is not lost with it
-    assert form.field("Token").input_value() == "KEYS-01"
+    form.has(token="KEYS-01")
     for label, text in (("Name", "keys"), ("Metric", "accuracy")):
         tab_to(page, on(label), 3)
         page.keyboard.type(text)
@@ -71,6 +85,73 @@ def test_a_model_is_registered_with_the_keyboard_alone(lab, kernel, server):
     page.keyboard.press("Enter")
     notebook.shown("Registered keys version 1")
     assert len(server.versions("keys")) == 1
+
+
+def test_the_receipt_is_heard_and_takes_the_keyboard_from_the_form(front, server):
+    model = f"heard-{type(front).__name__.lower()}"
+    line = f"%hokusai_register {model} --token HEARD-01 --metric accuracy --form"
+    notebook = front.open(f"{model}.ipynb", IMPORTS, TRAIN, line).run_all()
+    form, page = notebook.form.ready(), front.page
+    page.evaluate(LISTEN)
+    form.button("Register").press("Enter")
+    receipt = notebook.receipt(f"Registered {model} version 1")
+    page.wait_for_function(HEARD, arg=f"Registered {model} version 1")
+    expect(receipt).to_be_focused()
+    expect(receipt).to_have_attribute("role", "status")
+    saved = notebook.save()
+    assert "<script" not in str(saved.cells[2].outputs)
+    assert len(server.versions(model)) == 1
+
+
+def test_who_types_elsewhere_meanwhile_keeps_the_keyboard(lab, kernel):
+    cells = [
+        TRAIN,
+        "form = %hokusai_register elsewhere --token ELSE-01 --metric accuracy --form\nform",
+        "form.submit();",
+    ]
+    notebook = lab.open("elsewhere.ipynb", *cells, kernel=kernel).run_all()
+    notebook.receipt("Registered elsewhere version 1")
+    assert not lab.page.evaluate("() => document.activeElement.matches('.jp-OutputArea-output')")
+
+
+def test_rows_of_tags_are_added_and_removed_with_the_keyboard_alone(lab, kernel):
+    form = lab.open("rows.ipynb", TRAIN, "%hokusai_register", kernel=kernel).run_all().form
+    page, keys, values = lab.page, form.field("Tag"), form.field("is")
+    form.button("Add a tag").press("Enter")
+    expect(keys).to_be_focused()
+    page.keyboard.type("first")
+    form.button("Add a tag").press("Enter")
+    expect(keys.nth(1)).to_be_focused()
+    page.keyboard.type("second")
+    tab_to(page, on("is"), 1)
+    page.keyboard.type("2")
+    expect(values.nth(1)).to_have_value("2")
+    form.button("Remove tag").first.press("Enter")
+    expect(keys).to_have_count(1)
+    expect(keys).to_have_value("second")
+    expect(keys).to_be_focused()
+    form.button("Remove tag").press("Enter")
+    expect(form.button("Add a tag")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [420, 800])
+def test_a_row_of_a_tag_is_one_line_where_it_fits_and_two_where_it_does_not(lab, kernel, width):
+    notebook = lab.open(f"row-{width}.ipynb", TRAIN, "%hokusai_register", kernel=kernel).run_all()
+    notebook.forms.first.evaluate("(e, width) => { e.closest('.jp-Notebook').style.maxWidth = `${width}px` }", width)
+    form = notebook.form
+    form.button("Add a tag").click()
+    expect(form.field("Tag")).to_be_focused()
+    places = [found.bounding_box() for found in (form.field("Tag"), form.field("is"), form.button("Remove tag"))]
+    key, value, remove = places
+    middle = [box["y"] + box["height"] / 2 for box in places]
+    assert abs(middle[1] - middle[2]) < 2
+    if width == 800:
+        assert abs(middle[0] - middle[1]) < 2
+        assert key["x"] + key["width"] < value["x"]
+    else:
+        assert key["y"] + key["height"] < value["y"]
+        assert abs(key["x"] - value["x"]) < 2
+    assert value["x"] + value["width"] < remove["x"]
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
@@ -82,8 +163,10 @@ def test_axe_finds_nothing_serious_in_the_form_the_receipt_and_the_cards(lab, ke
     try:
         notebook = lab.open(f"{model}.ipynb", *cells, kernel=kernel).run_all()
         form, page = notebook.form, lab.page
+        form.says("Register is disabled")
         assert serious(page, ".hokusai-form") == []
-        form.fill(token="axe_01", name=model, metric="accuracy", value="87", contributor="0x12")
+        form.fill(token="axe_01", name=model, metric="accuracy").has(value="0.91")  # it is read from the run
+        form.fill(value="87", contributor="0x12")
         form.button("Add a tag").click()
         form.element.get_by_label("Tag").last.fill("dataset version")
         form.says("Token ID format invalid").says("0.87")
@@ -94,7 +177,7 @@ def test_axe_finds_nothing_serious_in_the_form_the_receipt_and_the_cards(lab, ke
         form.fill(value="0.91", contributor="").ready()
         assert serious(page, ".hokusai-form") == []
         form.register()
-        notebook.shown(f"Registered {model} version 2")
+        notebook.receipt(f"Registered {model} version 2")
         assert serious(page, ".jp-OutputArea-output .hokusai") == []
     finally:
         lab.theme("Light")
@@ -103,14 +186,15 @@ def test_axe_finds_nothing_serious_in_the_form_the_receipt_and_the_cards(lab, ke
 def test_each_message_is_announced(lab, kernel):
     notebook = lab.open("said.ipynb", TRAIN, "%hokusai_register --metric accuracy --form", kernel=kernel).run_all()
     form = notebook.form
-    assert form.element.get_by_role("alert").count() == 0  # nobody is told off for an empty field
-    form.element.get_by_role("status").filter(has_text="Register is disabled").wait_for()
+    alerts, notes = form.element.get_by_role("alert"), form.element.get_by_role("status")
+    expect(notes.filter(has_text="Register is disabled")).to_be_visible()
+    expect(alerts).to_have_count(0)  # nobody is told off for an empty field
     form.fill(token="said_01")
-    form.element.get_by_role("alert").filter(has_text="Token ID format invalid").wait_for()
+    expect(alerts.filter(has_text="Token ID format invalid")).to_be_visible()
     form.button("Use SAID-01").click()
-    form.element.get_by_role("alert").wait_for(state="detached")
+    expect(alerts).to_have_count(0)
     form.fill(name="said")
-    form.element.get_by_role("status").filter(has_text="first version").wait_for()
+    expect(notes.filter(has_text="first version")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [420, 1600])
@@ -129,5 +213,5 @@ def test_the_form_and_the_receipt_fit_a_narrow_and_a_wide_pane(lab, kernel, widt
         "e => e.getBoundingClientRect().right <= e.closest('.jp-Notebook').getBoundingClientRect().right"
     )
     form.fill(token="FITS-01").ready().register()
-    receipt = notebook.shown(f"Registered fits-{width} version 1")
+    receipt = notebook.receipt(f"Registered fits-{width} version 1")
     assert receipt.locator(".hokusai").evaluate(sideways) == []

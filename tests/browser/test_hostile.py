@@ -6,6 +6,7 @@ import shutil
 
 import mlflow
 import pytest
+from playwright.sync_api import expect
 
 from tests.conftest import train
 
@@ -16,6 +17,7 @@ IMAGE = "<img src=x onerror='window.pwned=1;alert(1)'>"
 QUOTES = "\"'`${window.pwned=1}</pre></style><svg onload=window.pwned=1>\nsecond line"
 # MLflow forbids a slash in a model's name, so no element can be closed in one.
 HOSTILE = "a <img src=x onerror='window.pwned=1;alert(1)'> <svg onload=window.pwned=1> \"` end"
+OFFERED = "name => [...document.querySelectorAll('.hokusai-form datalist option')].some(o => o.value === name)"
 
 
 @pytest.fixture
@@ -63,16 +65,15 @@ def test_markup_from_a_registry_is_shown_and_never_runs(lab, kernel, server, hos
         form, page = notebook.form, lab.page
         form.says("holds:")  # the run, whose name is markup
         form.fill(name=HOSTILE).ready()
-        options = form.element.locator("datalist option").evaluate_all("all => all.map(o => o.value)")
-        assert HOSTILE in options
+        page.wait_for_function(OFFERED, arg=HOSTILE)
         notebook.shown(SCRIPT)  # a token of a version that somebody else registered
         form.fill(token=SCRIPT).says(SCRIPT)
         form.fill(token="HOSTILE-01").button("Add a tag").click()
         form.element.get_by_label("Tag").last.fill("note")
         form.element.get_by_label("is", exact=True).last.fill(IMAGE)
         form.ready().says("What will be written").register()
-        notebook.shown(f"Registered {HOSTILE} version 4")
-        notebook.outputs.locator(".vega-embed").nth(2).wait_for()
+        notebook.receipt(f"Registered {HOSTILE} version 4")
+        expect(notebook.outputs.locator(".vega-embed")).to_have_count(3)
         for mark in notebook.outputs.locator(".vega-embed").all():
             mark.hover()
         assert notebook.outputs.locator("img[src=x], svg[onload]").count() == 0

@@ -6,6 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.jupyter import IMPORTS, TOKEN, TRAIN, Watched, outside
 from tests.browser.pages import Form
@@ -22,16 +23,13 @@ def test_a_model_is_trained_corrected_registered_and_found_in_mlflow(front, serv
     notebook = front.open(f"{model}.ipynb", IMPORTS, TRAIN, first, "%hokusai_register").run_all()
     form = notebook.form
     form.fill(token="journey_01").says("Token ID format invalid")
-    assert form.button("Register").is_disabled()
+    expect(form.button("Register")).to_be_disabled()
     form.button("Use JOURNEY-01").click()
     form.fill(name=model, metric="accuracy")
     form.says(re.compile(r"0\.88, improvement \+0\.03"))
-    assert form.field("Token").input_value() == "JOURNEY-01"
-    assert form.field("Value").input_value() == "0.91"
-    form.register()
-    receipt = notebook.shown(f"Registered {model} version 2")
-    assert "+0.03 (version 1" in receipt.inner_text()
-    assert notebook.forms.count() == 0
+    form.has(token="JOURNEY-01", value="0.91").register()
+    receipt = notebook.receipt(f"Registered {model} version 2")
+    expect(receipt).to_contain_text("+0.03 (version 1")
     _, made = server.versions(model)
     assert made.tags["hokusai_token_id"] == "JOURNEY-01"
     assert made.tags["benchmark_metric"] == "accuracy"
@@ -59,7 +57,9 @@ def test_tags_are_added_and_removed_by_hand_and_stored(lab, kernel, server):
 def test_the_line_that_the_form_shows_registers_the_same_version(lab, kernel, server):
     cells = [TRAIN, "%hokusai_register same --token SAME-01 --metric accuracy --form"]
     form = lab.open("same.ipynb", *cells, kernel=kernel).run_all().form.ready()
-    line = form.element.get_by_label("Magic line").inner_text()
+    magic_line = form.element.get_by_label("Magic line")
+    expect(magic_line).to_have_text("%hokusai_register same --token SAME-01 --metric accuracy")
+    line = magic_line.inner_text()
     form.register()
     lab.close()
     notebook = lab.open("line.ipynb", line, kernel=kernel).run_all()
@@ -80,8 +80,8 @@ def test_the_form_works_in_voila(browser, server):
         form.fill(token="voila_01", name="voila", metric="accuracy")
         form.button("Use VOILA-01").click()
         form.ready().register()
-        page.get_by_text("Registered voila version 1").wait_for()
-        assert page.get_by_role("textbox").count() == 0
+        expect(page.get_by_text("Registered voila version 1")).to_be_visible()
+        expect(page.get_by_role("combobox").or_(page.get_by_role("textbox"))).to_have_count(0)
         assert {urlsplit(url).path.split("/")[-1] for url in watched.outside} <= VOILA_ASKS
     (made,) = server.versions("voila")
     assert made.tags["hokusai_token_id"] == "VOILA-01"

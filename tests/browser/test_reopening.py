@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import nbformat
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.jupyter import IMPORTS, TRAIN
 
@@ -14,11 +16,10 @@ DEAD = ("Error displaying widget", "model not found", "Loading widget")
 def assert_alive(notebook, *texts):
     """The receipt and both plots are on the page, and no dead widget is."""
     for text in texts:
-        notebook.shown(text)
-    notebook.outputs.locator(".vega-embed").nth(1).wait_for()
-    everything = "\n".join(notebook.outputs.all_inner_texts())
-    assert not [words for words in DEAD if words in everything]
-    assert notebook.outputs.locator(".vega-embed").count() == 2
+        notebook.receipt(text)
+    expect(notebook.outputs.locator(".vega-embed")).to_have_count(2)
+    for words in DEAD:
+        expect(notebook.outputs.filter(has_text=words)).to_have_count(0)
 
 
 def test_a_reopened_notebook_shows_the_receipt_and_the_plots_with_and_without_its_kernel(front, server):
@@ -48,10 +49,41 @@ def test_a_form_that_was_left_unfinished_goes_on_when_its_notebook_is_reopened(l
     lab.close()
     again = lab.open("unfinished.ipynb", kernel=kernel)
     again.form.says("fill in Metric")
-    assert again.form.field("Token").input_value() == "OPEN-01"
-    again.form.fill(metric="accuracy").ready().register()
+    again.form.has(token="OPEN-01").fill(metric="accuracy").ready().register()
     again.shown("Registered unfinished version 1")
     assert len(server.versions("unfinished")) == 1
+
+
+def test_an_unfinished_form_without_its_kernel_is_its_text_and_its_line_and_no_dead_widget(front, server):
+    name = f"left-{type(front).__name__.lower()}"
+    notebook = front.open(f"{name}.ipynb", IMPORTS, TRAIN, "%hokusai_register --token LEFT-01 --form").run_all()
+    notebook.form.fill(metric="accuracy", name=name).ready()
+    expect(notebook.kept).to_contain_text(f"{name} --token LEFT-01 --metric accuracy")
+    expect(notebook.kept).to_be_hidden()  # where the form lives, it is not there twice
+    notebook.save()
+    front.close()
+    server.shut_down(notebook.kernel)
+    again = front.open(f"{name}.ipynb")
+    line = f"%hokusai_register {name} --token LEFT-01 --metric accuracy"
+    expect(again.kept.get_by_text(line)).to_be_visible()
+    dead = again.outputs.filter(has_text="Error displaying widget")
+    expect(dead).to_have_count(1)
+    expect(dead).to_be_hidden()
+
+
+def test_a_form_in_a_notebook_of_somebody_else_is_its_text_and_its_line(lab, kernel, server):
+    notebook = lab.open("mine.ipynb", TRAIN, "%hokusai_register given --token GIVEN-01 --form", kernel=kernel).run_all()
+    notebook.form.fill(metric="accuracy").ready()
+    expect(notebook.kept).to_contain_text("--metric accuracy")
+    saved = notebook.save()
+    lab.close()
+    saved.cells[0].source += "# from elsewhere, so that JupyterLab does not trust what it shows"
+    saved.cells[1].outputs[0].data["text/html"] += " "
+    nbformat.write(saved, server.root / "yours.ipynb")
+    yours = lab.open("yours.ipynb")
+    expect(yours.outputs.get_by_text("%hokusai_register given --token GIVEN-01 --metric accuracy")).to_be_visible()
+    for words in DEAD:
+        expect(yours.page.get_by_text(words).filter(visible=True)).to_have_count(0)
 
 
 def test_running_all_cells_twice_registers_nothing_twice(lab, kernel, server):
@@ -63,7 +95,7 @@ def test_running_all_cells_twice_registers_nothing_twice(lab, kernel, server):
     form = "%hokusai_register twice-form --token TWICE-01 --metric accuracy --form"
     notebook = lab.open("twice.ipynb", TRAIN, line, form, cell, kernel=kernel).run_all()
     notebook.form.ready().register()
-    notebook.shown("Registered twice-form version 1")
+    notebook.receipt("Registered twice-form version 1")
     notebook.run_all()
     notebook.shown("Already registered twice-line version 1")
     notebook.shown("Already registered twice-cell version 1")
@@ -73,10 +105,10 @@ def test_running_all_cells_twice_registers_nothing_twice(lab, kernel, server):
 def test_a_form_that_is_shown_twice_becomes_the_receipt_in_both_places(lab, kernel, server):
     cells = [TRAIN, "form = %hokusai_register both --token BOTH-01 --metric accuracy --form", "form", "form"]
     notebook = lab.open("both.ipynb", *cells, kernel=kernel).run_all()
-    notebook.forms.nth(1).wait_for()
+    expect(notebook.forms).to_have_count(2)
     notebook.form.ready().register()
-    notebook.outputs.filter(has_text="Registered both version 1").nth(1).wait_for()
-    notebook.forms.first.wait_for(state="detached")  # first the form shows the receipt, then its output becomes it
+    notebook.receipt("Registered both version 1")
+    expect(notebook.outputs.filter(has_text="Registered both version 1")).to_have_count(2)
     saved = notebook.save()
     for cell in saved.cells[2:]:
         assert "Registered both version 1" in cell.outputs[0].data["text/plain"]

@@ -6,6 +6,8 @@ import logging
 import threading
 import time
 
+import pytest
+
 from hokusai_nb.core.background import Background
 
 PAUSE = 0.05
@@ -98,6 +100,43 @@ def test_a_question_that_fails_is_logged_and_the_next_one_is_answered(caplog):
         background.put(0)
         assert background.wait(5)
     assert "A question in the background failed." in caplog.text
+    background.put(1)
+    assert background.wait(5)
+    assert told == [(1, 1.0)]
+
+
+def test_a_question_that_ends_its_thread_is_logged_too_and_the_next_one_is_answered(caplog):
+    def ask(question):
+        if question == 0:
+            raise SystemExit
+        return question
+
+    background, told = gathered(ask, pause=0)
+    with caplog.at_level(logging.ERROR, logger="hokusai_nb"):
+        background.put(0)
+        assert background.wait(5)
+    assert "A question in the background failed." in caplog.text
+    background.put(1)
+    assert background.wait(5)
+    assert told == [(1, 1)]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_was_killed_is_replaced_by_the_next_question():
+    class Deadly(logging.Handler):
+        def emit(self, record):
+            raise SystemExit(record.getMessage())
+
+    background, told = gathered(lambda question: 1 / question, pause=0)
+    logger, deadly = logging.getLogger("hokusai_nb"), Deadly()
+    logger.addHandler(deadly)
+    try:
+        background.put(0)
+        began = time.monotonic()
+        assert not background.wait(5), "its question was never answered"
+        assert time.monotonic() - began < 2
+    finally:
+        logger.removeHandler(deadly)
     background.put(1)
     assert background.wait(5)
     assert told == [(1, 1.0)]

@@ -47,7 +47,7 @@ def test_a_last_run_that_did_not_finish_is_not_taken_silently(backend, status):
     mlflow.end_run(status)
     with pytest.raises(NoCurrentRunError, match=f"is {status}") as caught:
         current_run(backend)
-    assert f"--run {run.info.run_id}" in caught.value.hint
+    assert f"name run {run.info.run_id}" in caught.value.hint
     assert current_run(backend, run.info.run_id).status == status, "naming it is a decision of the user's"
 
 

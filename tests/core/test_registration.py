@@ -328,6 +328,15 @@ def test_the_same_estimator_again_is_neither_logged_nor_registered_again(store, 
 
 
 @pytest.mark.usefixtures("finished")
+def test_an_estimator_is_logged_once_by_whoever_says_what_it_tried(store, registry, fitted):
+    registry.register(verb(), estimator=fitted)
+    tried = {}
+    made = [registry.register(verb(force_new=True), estimator=fitted, tried=tried).version for _ in range(2)]
+    assert made == ["2", "2"]
+    assert logged(store) == 2
+
+
+@pytest.mark.usefixtures("finished")
 def test_what_is_wrong_is_found_before_the_estimator_is_logged(store, registry, fitted):
     add_prompt(store, "hook")
     before = row_counts(store)

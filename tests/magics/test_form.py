@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import subprocess
 import sys
 
 import pytest
+
+from tests.widgets.looking import html_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
 
@@ -181,6 +185,59 @@ def test_a_variables_missing_attribute_is_told_at_the_model(form_of, run):
     assert not form.can_register
 
 
+# The line on the screen
+
+
+def line_on(form):
+    """Return the magic line that the form shows."""
+    return html.unescape(re.search("%hokusai_register [^<]*", html_of(form))[0])
+
+
+def heard(shell):
+    return list(shell.events.callbacks["post_run_cell"])
+
+
+def test_the_line_on_the_screen_names_the_run_once_a_cell_makes_another_the_current_one(form_of, run, active):
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --form")
+    assert line_on(form) == "%hokusai_register m --token A-B --metric accuracy"
+    run("with mlflow.start_run(): mlflow.log_metric('accuracy', 0.5)")
+    shown = line_on(form)
+    assert f"--run {active.run_id}" in shown
+    first = form.submit()
+    again = run(shown)
+    assert (again.version, again.created, again.run_id) == (first.version, False, active.run_id)
+
+
+@pytest.mark.usefixtures("active")
+def test_a_variable_of_another_value_is_noticed_after_its_cell(form_of, run):
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --model info --form")
+    assert not form.can_register
+    run("import types; info = types.SimpleNamespace(model_uri='models:/m-0')")
+    assert "model_uri=info.model_uri," in html_of(form)
+
+
+@pytest.mark.usefixtures("active")
+def test_cells_are_followed_only_while_a_form_is_open(form_of, shell):
+    before = heard(shell)
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --form")
+    assert len(heard(shell)) == len(before) + 1
+    form.submit()
+    assert heard(shell) == before
+    form_of("%hokusai_register").close()
+    assert heard(shell) == before
+
+
+def test_unloading_leaves_no_callback_and_the_line_is_still_right(form_of, run, shell, active):
+    before = heard(shell)
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --form")
+    run("%reload_ext hokusai_nb")
+    assert heard(shell) == before
+    assert f"--run {active.run_id}" in line_on(form)
+    form.fields["name"].value = "n"
+    assert f"--run {active.run_id}" in line_on(form)
+    form.close()
+
+
 # Where no widget can live
 
 
@@ -243,15 +300,29 @@ def shown(cell):
 
 @pytest.mark.slow
 def test_a_headless_notebook_shows_html_and_text_and_ends_with_receipts(executed):
-    (bare,) = shown(executed.cells[2])
-    assert {"text/html", "text/plain", "application/vnd.jupyter.widget-view+json"} <= set(bare)
-    assert "%hokusai_register" in bare["text/plain"]
+    kept, live = shown(executed.cells[2])
+    assert set(kept) == {"text/html", "text/plain"}
+    assert "%hokusai_register" in kept["text/plain"]
+    assert set(live) == {"application/vnd.jupyter.widget-view+json", "text/plain"}
+    assert live["text/plain"] == ""  # it is said once
     # The receipt has taken the place of the form, where it was shown before it was submitted.
     for cell in (executed.cells[3], executed.cells[5]):
-        (receipt,) = shown(cell)
+        (receipt,) = [data for data in shown(cell) if data["text/plain"]]
         assert set(receipt) == {"text/html", "text/plain"}
         assert receipt["text/plain"].startswith("Registered m version 1")
     assert shown(executed.cells[4])[0]["text/plain"].startswith("Registered m version 1")
+
+
+@pytest.mark.slow
+def test_an_exported_notebook_shows_each_form_once_and_each_receipt_once(executed):
+    from nbconvert import HTMLExporter, MarkdownExporter
+
+    executed.metadata.pop("widgets")  # JupyterLab does not save them
+    for exporter in (HTMLExporter(), MarkdownExporter()):
+        page, _ = exporter.from_notebook_node(executed)
+        assert page.count("Register a model under a token") == 1
+        assert page.count("Registered m version 1") == 3
+        assert "widget-view" not in page
 
 
 @pytest.mark.slow

@@ -115,6 +115,47 @@ def test_what_only_the_registry_refuses_is_raised_before_anything_is_written(for
     assert versions("m") == []
 
 
+def test_what_a_repair_makes_is_checked_like_any_answer(store, trained, answers, capsys):  # noqa: ARG001
+    from mlflow.tracking import fluent
+
+    from hokusai_nb.widgets import RegistrationForm
+
+    fluent._last_active_run_id.set(trained(accuracy=0.91).run_id)
+    theirs = "0x" + "cd" * 20
+    form = RegistrationForm(values={"name": "m", "token": "A-B", "tags": {"contributor_address": theirs}})
+    asked = answers("", "", "", "accuracy", "", "ab" * 20, "y", theirs, "", "")
+    assert ask(form).model.contributor == theirs
+    assert sum(question.startswith("Contributor") for question in asked) == 2
+    assert "name different addresses" in capsys.readouterr().out
+    form.close()
+
+
+@pytest.fixture
+def form_without_run(store):  # noqa: ARG001
+    from hokusai_nb.widgets import RegistrationForm
+
+    made = RegistrationForm(values={"name": "m"})
+    yield made
+    made.wait(20)
+    made.close()
+
+
+def test_without_a_current_run_every_question_is_asked_and_nothing_written(form_without_run, answers, capsys):
+    asked = answers("A-B", "", "", "accuracy", "0.5", "", "")
+    with pytest.raises(ValidationError, match="There is no current run to take the model from"):
+        ask(form_without_run)
+    assert len(asked) == 7
+    assert "give a model URI" in capsys.readouterr().out
+    assert versions("m") == []
+
+
+def test_without_a_current_run_a_model_uri_answers_the_question(form_without_run, answers, trained):
+    made = trained(accuracy=0.7)
+    answers("A-B", made.model_uri, "", "accuracy", "", "", "", "y")
+    receipt = ask(form_without_run)
+    assert (receipt.model.run_id, receipt.model.benchmark_value) == (made.run_id, "0.7")
+
+
 def test_hostile_names_cannot_steer_the_terminal(form, answers, capsys, registry, trained):
     registry.register_tokenized_model(trained().model_uri, "\x1b[2Jm", "A-B", "f1", "0.5")
     form.check_again()

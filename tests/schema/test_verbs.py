@@ -48,6 +48,10 @@ def words(problems):
     return [(p.field, p.severity) for p in problems]
 
 
+def checked_tags(tags):
+    return [p.under(f"tags.{p.field}") for p in check_extra_tags(tags)]
+
+
 def test_every_verb_is_here():
     named = {getattr(verbs, name) for name in verbs.__all__}
     assert {v for v in named if issubclass(v, Verb)} - {Verb} == set(EVERY)
@@ -122,8 +126,9 @@ def test_a_misspelt_field_is_refused():
         ("value", "{0} %s", check_decimal),
         ("value", "87", lambda v: check_benchmark("accuracy", v)),
         ("contributor", "alice", lambda v: check_contributor(v, field="contributor")),
-        ("tags", {"benchmark_value": "1"}, check_extra_tags),
-        ("tags", {"feature_count": "many", "gpu_type": ""}, check_extra_tags),
+        ("tags", {"benchmark_value": "1"}, checked_tags),
+        ("tags", {"feature_count": "many", "gpu_type": ""}, checked_tags),
+        ("tags", {"token": "\0", "model": "\0"}, checked_tags),
         ("tags", 5, check_extra_tags),
     ],
 )
@@ -148,7 +153,11 @@ def test_all_problems_are_found_at_once_contradictions_and_warnings_too():
 
 def test_a_warning_does_not_refuse_and_is_kept():
     verb = Register.parse({**GOOD, "metric": "my_metric", "contributor": MISTYPED, "tags": {"contributor": MISTYPED}})
-    assert words(verb.warnings()) == [("metric", "warning"), ("contributor", "warning"), ("contributor", "warning")]
+    assert words(verb.warnings()) == [
+        ("metric", "warning"),
+        ("contributor", "warning"),
+        ("tags.contributor", "warning"),
+    ]
 
 
 @pytest.mark.parametrize("key", ["contributor", "contributor_address"])

@@ -167,7 +167,8 @@ def test_the_preview_holds_exactly_the_tags_that_are_then_written(filled):
 
     filled.tags.add("gpu_type", "A100")
     assert filled.wait(20)
-    rows = dict(re.findall(r'<th scope="?.?row.?"?>(.*?)</th><td>(.*?)</td>', html_of(filled)))
+    shown = html_of(filled).replace("<wbr>", "")
+    rows = dict(re.findall(r"<th scope='row'>(.*?)</th><td>(?:<span title=\"(?=.*?…))?(.*?)(?:\".*?)?</td>", shown))
     rows = {html.unescape(key): html.unescape(value) for key, value in rows.items()}
     filled.submit()
     (version,) = versions("churn")
@@ -211,6 +212,23 @@ def test_a_wrong_tag_says_so_in_its_own_row(filled, key, value, message):
     assert message in row.message
     assert not filled.can_register
     assert button(filled, "Register").disabled
+
+
+@pytest.mark.parametrize("key", ["token", "value", "model", "contributor", "run", "metric", "tags"])
+def test_the_problem_of_a_tag_that_is_called_like_a_field_is_told_in_its_row(filled, key):
+    before = {name: field.message for name, field in filled.fields.items()}
+    row = filled.tags.add(key, "\0")
+    assert row.problem is not None
+    assert [field.problem for field in filled.fields.values()] == [None] * 6
+    assert {name: field.message for name, field in filled.fields.items() if name != "value"} == {
+        name: text for name, text in before.items() if name != "value"
+    }
+    row.value_input.value = ADDRESS  # what any of them may hold
+    assert filled.can_register
+    filled.tags.add(key, ADDRESS)
+    assert "is given twice" in row.message
+    assert [field.problem for field in filled.fields.values()] == [None] * 6
+    assert f"Register is disabled: correct tag {key}." in html_of(filled)
 
 
 def test_a_tag_given_twice_is_refused_and_not_silently_dropped(filled):
@@ -349,6 +367,36 @@ def test_a_deleted_run_is_said_and_can_be_looked_for_again(opened, current):
     assert button(form, "Check again") is None
 
 
+def test_a_line_that_stays_on_the_screen_names_the_run_where_no_cell_is_followed(opened, current):
+    class Plain(Workspace):
+        shell = None
+
+    run = current(accuracy=0.91)
+    form = opened(values={"token": "A-B", "name": "m", "metric": "accuracy"}, workspace=Plain())
+    assert "--run" not in form.magic_line()
+    assert f"--run {run.run_id}" in html_of(form)
+    assert f"--run {run.run_id}" in form._repr_mimebundle_()["text/plain"]
+
+
+def test_while_the_run_may_measure_again_the_line_says_the_value(opened, current):
+    import mlflow
+
+    run = current(accuracy=0.91)
+    with mlflow.start_run(run_id=run.run_id):
+        form = opened(values={"token": "A-B", "name": "m", "metric": "accuracy"})
+        mlflow.log_metric("accuracy", 0.95)
+        assert form.fields["value"].value == "0.91"
+        assert form.magic_line() == "%hokusai_register m --token A-B --metric accuracy --value 0.91"
+        assert form.submit().benchmark_value == "0.91"
+
+
+def test_a_number_given_from_python_is_filled_in_also_zero(opened, current):
+    current(accuracy=0.91)
+    form = opened(values={"token": "A-B", "name": "m", "metric": "accuracy", "value": 0})
+    assert form.fields["value"].value == "0"
+    assert form.submit().benchmark_value == "0"
+
+
 def test_the_run_is_the_one_that_was_current_when_the_form_was_opened(filled, current):
     opened_with = filled._inquiry.run_id
     current(accuracy=0.5)
@@ -364,6 +412,13 @@ def test_a_click_that_is_handled_in_another_thread_finds_the_same_run(filled):
     thread.join(30)
     assert filled.receipt is not None
     assert [v.run_id for v in versions("churn")] == [filled._inquiry.run_id]
+
+
+def test_a_metric_that_the_run_lacks_is_told_at_a_value_that_was_never_filled(opened, current):
+    current(accuracy=0.91)
+    form = opened(values={"token": "A-B", "name": "m", "metric": "recall"})
+    assert "has no metric 'recall'" in form.fields["value"].message
+    assert "state the value, such as 0.91" in form.fields["value"].message
 
 
 def test_a_metric_that_the_run_lacks_is_told_at_the_value(filled):
@@ -553,7 +608,8 @@ def test_an_exception_in_a_handler_is_shown_and_not_lost(opened, current):
     current(accuracy=0.9)
     form = opened(values={"token": "A-B", "name": "m", "metric": "accuracy"}, workspace=Broken())
     button(form, "Register").click()
-    assert "This did not work: KeyError: &#39;sqlite://***@host/db&#39;" in html_of(form)
+    assert "What follows it did not work: KeyError: &#39;sqlite://***@host/db&#39;" in html_of(form)
+    assert "Registered m version 1" in html_of(form)
 
 
 def test_no_secret_is_in_any_widgets_state(store, current, monkeypatch):

@@ -18,7 +18,7 @@ from hokusai_nb.schema.problems import Problem, quoted
 from hokusai_nb.schema.tags import KEY_TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, MutableMapping, Sequence
 
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
@@ -49,6 +49,7 @@ def create(
     *,
     force_new: bool = False,
     any_run: bool = False,
+    tried: MutableMapping[str, Container[str]] | None = None,
 ) -> RegisteredModel:
     """Create a version with all its tags in one call, or return the one this registration made before.
 
@@ -63,23 +64,27 @@ def create(
         tags: Returns all tags; on a server it is called while the earlier registration is looked for.
         force_new: Make a new version even if this registration was made before.
         any_run: Whether the same registration may have been made from another run.
+        tried: By key, the versions that were there before an attempt that the caller made already; this
+            one is noted in it. What such an attempt made all the same is returned, also with ``force_new``.
 
     Raises:
         ValidationError: The name is a prompt's.
     """
+    tried = {} if tried is None else tried
     run_id = None if any_run else model.run_id
     with _LOCKS[hash((backend.registry_uri, name, key)) % len(_LOCKS)], backend.calling() as client:
         before, recorded = _at_once(
             lambda: _find(client, name, key, run_id), lambda: dict(tags()), in_parallel=backend.is_server
         )
-        if before and not force_new:
-            return record(backend, before[0], created=False)
+        earlier = tried.get(key) if force_new else ()
+        if earlier is not None and (found := _first(before, earlier)):
+            return record(backend, found, created=False)
         _refuse_prompt(backend, client, name)
 
         def unseen() -> ModelVersion | None:
-            return next((v for v in _find(client, name, key, run_id) if v.version not in known), None)
+            return _first(_find(client, name, key, run_id), known)
 
-        known = {v.version for v in before}
+        known = tried.setdefault(key, frozenset(str(v.version) for v in before))
         source = _source(backend, model)
         # For a version without a run, MLflow's SQL store would ask its global tracking URI about the model.
         model_id = model.model_id if model.run_id or backend.is_server else None
@@ -94,11 +99,11 @@ def create(
     return record(backend, made)
 
 
-def find_registration(backend: Backend, name: str, key: str) -> RegisteredModel | None:
-    """Return the version that an earlier registration with this key made, or None."""
+def find_registration(backend: Backend, name: str, key: str, besides: Container[str] = ()) -> RegisteredModel | None:
+    """Return the version that an earlier registration with this key made, besides those named, or None."""
     with backend.calling() as client:
-        found = _find(client, name, key, None)
-    return record(backend, found[0], created=False) if found else None
+        made = _first(_find(client, name, key, None), besides)
+    return record(backend, made, created=False) if made else None
 
 
 def ensure_model(backend: Backend, name: str) -> None:
@@ -121,6 +126,11 @@ def _find(client: MlflowClient, name: str, key: str, run_id: str | None) -> list
     condition = search.exactly("run_id", run_id)[0] if run_id else f"{search.tag(KEY_TAG)} = '{key}'"
     found = search.versions(client, f"{named} AND {condition}", order_by=["version_number ASC"])
     return [v for v in found if v.name == name and v.tags.get(KEY_TAG) == key]
+
+
+def _first(found: Sequence[ModelVersion], besides: Container[str]) -> ModelVersion | None:
+    """Return the first version that is not known already; its number is an int on SQLite and text over REST."""
+    return next((v for v in found if str(v.version) not in besides), None)
 
 
 def _at_once(first: Callable[[], S], second: Callable[[], T], *, in_parallel: bool) -> tuple[S, T]:

@@ -248,6 +248,38 @@ def test_a_server_that_goes_down_in_the_call_is_an_error_and_no_second_attempt(p
 
 
 @pytest.mark.slow
+def test_a_forced_version_of_a_server_that_went_down_is_found_by_who_tried_it(proxy, unique):
+    backend, name = Backend.at(proxy.address), unique("m")
+    model = models.find_model(backend, train(proxy.address).model_uri)
+    create(backend, name, model, tags())
+    down, tried = [], {}
+
+    def spoil(_, path):
+        if path.endswith(CREATE):
+            down.append(path)
+        return "drop" if down else None
+
+    proxy.spoil = spoil
+    with pytest.raises(ConnectionFailedError):
+        create(backend, name, model, tags(), force_new=True, tried=tried)
+    proxy.spoil = lambda *_: None
+    again = create(backend, name, model, tags(), force_new=True, tried=tried)
+    assert (again.version, again.created) == ("2", False)
+    assert create(backend, name, model, tags(), force_new=True).version == "3"
+
+
+@both
+def test_whoever_says_what_it_tried_forces_one_version_of_each_registration(sqlite_or_server, unique):
+    backend, name = Backend.at(sqlite_or_server), unique("m")
+    model = models.find_model(backend, train(sqlite_or_server).model_uri)
+    tried = {}
+    made = [create(backend, name, model, tags(), force_new=True, tried=tried).version for _ in range(3)]
+    made += [create(backend, name, model, tags("k2"), force_new=True, tried=tried).version]
+    made += [create(backend, name, model, tags(), force_new=True, tried={}).version for _ in range(2)]
+    assert made == ["1", "1", "1", "2", "3", "4"]
+
+
+@pytest.mark.slow
 def test_an_error_of_the_server_that_wrote_nothing_is_reported(proxy, unique):
     backend, name = Backend.at(proxy.address), unique("m")
     model = models.find_model(backend, train(proxy.address).model_uri)

@@ -1,0 +1,34 @@
+"""What is left of a form where it cannot live: its text, its HTML, and the line that asks for the same."""
+
+from __future__ import annotations
+
+import html
+import re
+
+from tests.widgets.looking import html_of
+
+
+def test_the_line_of_a_form_that_cannot_live_is_whole(filled):
+    note = "two  blanks, " + 300 * "and a word " + "the end"
+    filled.tags.add("note", note)
+    markup, text = filled.static()
+    line = text.splitlines()[-1]
+    assert line.startswith("%hokusai_register churn --token A-B")
+    assert line.endswith(f"--tag 'note={note}'")
+    (block,) = re.findall(r"<pre [^>]*>(.*?)</pre>", str(markup))
+    assert html.unescape(block) == line
+
+
+def test_a_digest_is_shown_by_its_ends_and_written_whole(filled):
+    from tests.widgets.looking import versions
+
+    digest = "0123456789ab" + 46 * "c" + "abcdef"
+    address = "0x" + 40 * "a"
+    filled.tags.add("contribution_hash", digest)
+    filled.fields["contributor"].value = address
+    assert filled.wait(20)
+    assert f'<span title="{digest}">0123456789ab…abcdef</span>' in html_of(filled)
+    assert f"<td>{address}</td>" in html_of(filled)  # somebody has to compare it
+    filled.submit()
+    (version,) = versions("churn")
+    assert version.tags["contribution_hash"] == digest
