@@ -104,6 +104,7 @@ class Scripted:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # header and body are two writes, between which a client would wait
 
             def setup(self):
                 super().setup()

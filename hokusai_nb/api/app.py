@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anyio.to_thread
 from fastapi import Depends, FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app"]
 
+_ROUTERS = (
+    *(health.router, models.router, tokens.router, events.router, catalogue.router),
+    models.events_router,
+)
 _ARTIFACTS = re.compile(rf"{MLFLOW}/(ajax-)?api/2\.0/(mlflow-artifacts/|mlflow/upload-artifact)")
 _FOLDER = "mlartifacts"
 _STOP_SECONDS = 10.0
@@ -64,10 +69,9 @@ def create_app(config: ServerConfig) -> FastAPI:
     )
     app.state.services = services
     app.state.hidden = {services.registry.backend.safe_uri: "the registry", services.store.description: "the database"}
-    use_problems(app)
-    for part in (health, models, tokens, events, catalogue):
-        app.include_router(part.router)
-    app.include_router(models.events_router)
+    use_problems(app, [route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)])
+    for router in _ROUTERS:
+        app.include_router(router)
     _add_descriptions(app, metrics)
     app.mount(MLFLOW, Guard(mlflow, _authorize), name="mlflow")
     return app

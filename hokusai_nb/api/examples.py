@@ -15,16 +15,16 @@ _OWNER = "host-1:4711:a1b2"
 REGISTRATIONS: dict[str, Example] = {
     "run": {
         "summary": "The only model of a run, with the run's own metric",
-        "value": {"name": "churn-classifier", "token": "MSG-AI", "metric": "accuracy", "run": _RUN},
+        "value": {"name": "churn", "token": "MSG-AI", "metric": "accuracy", "run": _RUN},
     },
     "model": {
         "summary": "A model by its URI, with a value and tags",
         "value": {
-            "name": "churn-classifier",
+            "name": "churn",
             "token": "MSG-AI",
             "metric": "accuracy",
             "value": "0.9134",
-            "model": f"runs:/{_RUN}/model",
+            "model": "models:/churn/1",
             "tags": {"dataset_version": "2026-01"},
         },
     },
@@ -76,7 +76,7 @@ REGISTRATION_EVENTS: dict[str, Example] = {
     "event": {
         "summary": "A registration made by another client",
         "value": {
-            "model_name": "churn-classifier",
+            "model_name": "churn",
             "version": "3",
             "token_id": "MSG-AI",
             "proposal_identifier": "proposal-17",

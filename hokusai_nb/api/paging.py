@@ -7,6 +7,7 @@ import binascii
 import json
 
 from hokusai_nb.backends.mlflow.pages import Place
+from hokusai_nb.backends.mlflow.versions import VERSION
 from hokusai_nb.errors import ValidationError
 from hokusai_nb.schema.problems import Problem, quoted
 
@@ -40,7 +41,7 @@ def place_of(cursor: str | None) -> Place | None:
         found = None
     if isinstance(found, list) and tuple(map(type, found)) == _KINDS:
         place = Place(*found)
-        if place.version.isascii() and place.version.isdigit() and 0 < place.row < _MOST_ROWS:
+        if VERSION.fullmatch(place.version) and 0 < place.row < _MOST_ROWS:
             return place
     what = f"The cursor {quoted(cursor)} does not belong to this list."
     raise ValidationError([Problem(field="cursor", what=what, hint="Begin anew without a cursor.")])

@@ -34,12 +34,21 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TOO_DEEP = "it is nested too deeply"
 
 ModelPath = Annotated[
-    str, Path(max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00/:]+$", description="Registered model name.")
+    str,
+    Path(max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00/:]+$", description="Registered model name.", examples=["churn"]),
 ]
-VersionPath = Annotated[str, Path(pattern=_NUMBER, description="Registry version.")]
-VersionQuery = Annotated[str, Query(pattern=_NUMBER, description="Registry version.")]
-TokenPath = Annotated[str, Path(max_length=255, pattern=_PLAIN, description="Token ID, such as MSG-AI.")]
-EventId = Annotated[str, Path(max_length=36, pattern=r"^[0-9a-fA-F\-]+$", description="Event ID, a UUID.")]
+VersionPath = Annotated[str, Path(pattern=_NUMBER, description="Registry version.", examples=["1"])]
+VersionQuery = Annotated[str, Query(pattern=_NUMBER, description="Registry version.", examples=["1"])]
+TokenPath = Annotated[str, Path(max_length=255, pattern=_PLAIN, description="Token ID.", examples=["MSG-AI"])]
+EventId = Annotated[
+    str,
+    Path(
+        max_length=36,
+        pattern=r"^[0-9a-fA-F\-]+$",
+        description="Event ID, a UUID.",
+        examples=["3f2b1c9e-5d0e-4c38-9f43-0b1a6f0a7c11"],
+    ),
+]
 Prefix = Annotated[
     str | None,
     Query(max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00]*$", description="Only names that begin with this."),

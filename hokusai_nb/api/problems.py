@@ -32,9 +32,10 @@ from hokusai_nb.log import redact
 from hokusai_nb.schema.problems import Problem, problems_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from fastapi import FastAPI, Request
+    from fastapi.routing import APIRoute
 
 __all__ = ["MEDIA_TYPE", "ProblemDocument", "Refusal", "conceal", "problem_response", "status_of", "use_problems"]
 
@@ -203,8 +204,13 @@ def conceal(error: HokusaiError, hidden: Mapping[str, str]) -> None:
         error.what, error.hint = error.what.replace(address, words), error.hint.replace(address, words)
 
 
-def use_problems(app: FastAPI) -> None:
-    """Have an application answer every refusal of its own with a problem document."""
+def use_problems(app: FastAPI, routes: Collection[APIRoute] = ()) -> None:
+    """Have an application answer every refusal of its own with a problem document.
+
+    Args:
+        app: The application; ``app.state.hidden`` says what `conceal` takes out.
+        routes: Its routes, for the methods that an address takes.
+    """
 
     async def ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, HokusaiError)
@@ -219,11 +225,19 @@ def use_problems(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         what, hint = _WORDS.get(HTTPStatus(error.status_code), (f"{error.detail}.", ""))
         refusal = Refusal(error.status_code, what, hint)
-        return problem_response(refusal, headers=error.headers, request_id=_id_of(request))
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request.url.path, routes)):
+            headers["Allow"] = ", ".join(methods)
+        return problem_response(refusal, headers=headers, request_id=_id_of(request))
 
     app.add_exception_handler(HokusaiError, ours)
     app.add_exception_handler(RequestValidationError, fields)
     app.add_exception_handler(HTTPException, http)
+
+
+def _methods(path: str, routes: Iterable[APIRoute]) -> list[str]:
+    """Return the methods that an address takes; a router names those of the first route that has it only."""
+    return sorted({method for route in routes if route.path_regex.match(path) for method in route.methods or ()})
 
 
 def _id_of(request: Request) -> str | None:

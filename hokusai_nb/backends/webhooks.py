@@ -108,12 +108,15 @@ class Sender:
         transport = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=limits)
         return _Lane(transport, asyncio.Semaphore(self._at_once))
 
-    async def send(self, post: Post, ends: float, stop: threading.Event, lanes: dict[_Endpoint, _Lane]) -> Answer:
-        """Post, once there is room, unless it is too late by then.
+    async def send(
+        self, post: Post, latest: float, ends: float, stop: threading.Event, lanes: dict[_Endpoint, _Lane]
+    ) -> Answer:
+        """Post, once there is room, unless it is too late by then; the arguments are those of `Sending.begin`.
 
         Args:
             post: What to send where.
-            ends: When it has to be done, in the time of `time.monotonic`.
+            latest: When it has to be begun.
+            ends: When it has to be done.
             stop: Once it is set, nothing more is begun.
             lanes: The ways to endpoints that are open, of the loop that this runs in.
         """
@@ -126,9 +129,9 @@ class Sender:
             lanes[target.endpoint] = self.lane()
         lane = lanes[target.endpoint]
         async with lane.room:
-            seconds = min(ends - time.monotonic(), self._total_seconds)
-            breaker = self._breakers[target.endpoint]
-            if seconds <= 0 or stop.is_set() or not breaker.admits():
+            now, breaker = time.monotonic(), self._breakers[target.endpoint]
+            seconds = min(ends - now, self._total_seconds)
+            if now >= latest or seconds <= 0 or stop.is_set() or not breaker.admits():
                 return Answer(Verdict.UNTRIED)
             return await self._admitted(post, target, lane, breaker, seconds)
 
@@ -224,17 +227,18 @@ class Sending(Generic[Key]):
             self._loop.call_soon_threadsafe(self._over.set)
             self._thread.join()
 
-    def begin(self, key: Key, post: Post, *, within: float = math.inf) -> None:
-        """Begin to send.
+    def begin(self, key: Key, post: Post, *, latest: float = math.inf, ends: float = math.inf) -> None:
+        """Begin to send, or queue where enough posts to the same endpoint are under way.
 
         Args:
             key: What the answer is handed out with.
             post: What to send where.
-            within: Seconds; what is not begun by then is answered as untried, what is then under way as late.
+            latest: What is not begun by then, in the time of `time.monotonic`, is answered as untried.
+            ends: What is under way then is answered as late.
         """
         if self._loop is None:
             self._loop = self._started()
-        sending = self._sender.send(post, time.monotonic() + within, self._stop, self._lanes)
+        sending = self._sender.send(post, latest, ends, self._stop, self._lanes)
         future = asyncio.run_coroutine_threadsafe(sending, self._loop)
         self.under_way += 1
         future.add_done_callback(lambda done: self._done.put((key, done)))

@@ -10,7 +10,6 @@ import click
 from hokusai_nb.cli.options import takes
 from hokusai_nb.cli.places import (
     database_option,
-    deliver_events,
     mlflow_option,
     print_record,
     token_store,

@@ -24,6 +24,7 @@ __all__ = [
     "webhook_option",
 ]
 
+PATIENCE_SECONDS = 4.0
 F = TypeVar("F", bound="Callable[..., Any]")
 
 mlflow_option: Callable[[F], F] = click.option(
@@ -53,14 +54,14 @@ def token_store(db_config: str | None, webhook_url: str | None = None) -> TokenS
     return open_store(database=database, webhook_url=webhook_url)
 
 
-def deliver_events(store: TokenStore) -> None:
-    """Deliver what was just written, for a few seconds at most; what is left waits for ``hokusai events deliver``."""
+def deliver_events(store: TokenStore, token_id: str) -> None:
+    """Deliver what was just written of a token, for a few seconds; what is left waits for `hokusai events deliver`."""
     from hokusai_nb.site.opening import outbox_of  # noqa: PLC0415 - imports SQLAlchemy
 
     outbox = outbox_of(store)
     if outbox is None:
         return  # the Hokusai API delivers its own
-    report = outbox.deliver()
+    report = outbox.deliver(token_id=token_id, within=PATIENCE_SECONDS)
     if report.left:
         click.echo(f"{report.left} deliveries are waiting; see: hokusai events list --state pending", err=True)
 

@@ -62,8 +62,9 @@ def show(token_id: str, db_config: str | None, as_json: bool) -> None:
 
 
 def _move(store: TokenStore, token_id: str, change: TokenChange, *, as_json: bool) -> None:
-    print_record(store.change(token_id, change), as_json=as_json)
-    deliver_events(store)
+    moved = store.change(token_id, change)
+    print_record(moved, as_json=as_json)
+    deliver_events(store, moved.token_id)
 
 
 @click.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hokusai_nb.backends.mlflow import models, runs
 from hokusai_nb.backends.mlflow.client import Backend, resolve_uri
 from hokusai_nb.config import settings
+from hokusai_nb.core.improving import is_store_configured
 from hokusai_nb.core.suggestions import store_exists
 from hokusai_nb.errors import HokusaiError, RunNotFoundError
 from hokusai_nb.schema.overview import OverviewCard, Setting, SettingsCard
@@ -26,7 +27,7 @@ def overview() -> OverviewCard:
     backend = Backend.at()
     # Which run is current is known to this thread only.
     run_id, _ = runs.current_run_id()
-    card = OverviewCard(store=backend.safe_uri, chosen_because=resolve_uri()[1], tokens=describe_store())
+    card = OverviewCard(store=backend.safe_uri, chosen_because=resolve_uri()[1], tokens=_tokens())
     if not store_exists(backend.uri):
         return card.model_copy(update={"chosen_because": f"{card.chosen_because}; made with the first run"})
     found: list[OverviewCard] = []
@@ -49,6 +50,20 @@ def _asked(card: OverviewCard, backend: Backend, run_id: str | None) -> Overview
         return card  # it was deleted, or it was made in another store
     except HokusaiError as error:
         return card.model_copy(update={"trouble": error.what})
+
+
+def _tokens() -> str:
+    """Return where tokens are kept and why there; the path of the default is left to `settings_in_force`."""
+    found = settings()
+    if found.mock_mode:
+        return describe_store()
+    if not is_store_configured():
+        return "a SQLite file of yours (by default)"
+    try:
+        by_database = found.database is not None
+    except HokusaiError as error:
+        return f"not known: {error.what} {error.hint}"
+    return f"{describe_store()} (set by {'HOKUSAI_DB_…' if by_database else 'HOKUSAI_API_KEY'})"
 
 
 def settings_in_force() -> SettingsCard:

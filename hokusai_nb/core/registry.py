@@ -9,8 +9,9 @@ from hokusai_nb.backends.mlflow import versions
 from hokusai_nb.backends.mlflow.client import Backend
 from hokusai_nb.core import bulk, registration
 from hokusai_nb.core.callers import stated, warned
-from hokusai_nb.core.improving import is_store_configured, tell_of_improvement
+from hokusai_nb.core.improving import tell_of_improvement
 from hokusai_nb.core.reading_methods import ReadingMethods
+from hokusai_nb.core.standing import ask_doubts
 from hokusai_nb.core.token_methods import TokenMethods
 from hokusai_nb.core.twins import twin
 from hokusai_nb.schema.problems import Problem, errors_in, raise_for
@@ -62,6 +63,9 @@ class ModelRegistry(ReadingMethods, TokenMethods):
     ) -> RegisteredModel:
         """Do what a magic line, a form or a command asks for.
 
+        Where somebody said where tokens are, the token is asked for meanwhile. What speaks against it, such
+        as that it is not in draft, is a warning of the record; it is waited for two seconds at most.
+
         Args:
             verb: The registration; without a model it is the current run's only one.
             estimator: Fitted estimator to log to the run before it is registered.
@@ -78,6 +82,7 @@ class ModelRegistry(ReadingMethods, TokenMethods):
             NoModelError, AmbiguousModelError, ModelNotFoundError: Nor a model, or too many.
             ReadOnlyError: The store refuses to be written.
         """
+        asked = ask_doubts(self, verb.token, in_turn=True) if self.names_token_store else None
         made = registration.register(
             self.backend,
             verb,
@@ -87,9 +92,9 @@ class ModelRegistry(ReadingMethods, TokenMethods):
             identity=identity,
             tried=tried,
         )
-        if not made.dry_run and (self._token_store is not None or is_store_configured()):
+        if asked and not made.dry_run:
             tell_of_improvement(self.backend, made, lambda: self.token_store)
-        return made
+        return made.model_copy(update={"warnings": (*made.warnings, *asked.answer())}) if asked else made
 
     def register_tokenized_model(
         self,

@@ -1,4 +1,4 @@
-"""What a registry holds, kept at hand for completion and loaded in the background.
+"""What a registry and a token store hold, kept at hand for completion and loaded in the background.
 
 Completion must answer at once and a registry may be slow or down, so the two never meet: a
 question is answered from what was loaded last, and a thread loads it anew where that is old.
@@ -36,6 +36,7 @@ class Known:
     """The run that `run_metrics` and `logged_models` belong to."""
     model_names: tuple[str, ...] = ()
     token_ids: tuple[str, ...] = ()
+    """Those of versions and those of the token store."""
     versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Versions of each model, newest first."""
     run_ids: tuple[str, ...] = ()
@@ -118,7 +119,9 @@ def store_exists(uri: str) -> bool:
 
 
 def load_suggestions(registry: ModelRegistry, run_id: str | None = None) -> Known:
-    """Return what the registry holds.
+    """Return what the registry holds, and the tokens of the token store where somebody named one.
+
+    A token store that fails, or does not answer within two seconds, is left out.
 
     Args:
         registry: Where to read.
@@ -129,11 +132,13 @@ def load_suggestions(registry: ModelRegistry, run_id: str | None = None) -> Know
     """
     from hokusai_nb.backends.mlflow import runs  # noqa: PLC0415 - imports MLflow, which only the thread may do
     from hokusai_nb.backends.mlflow.models import models_of_run  # noqa: PLC0415 - see above
+    from hokusai_nb.core.standing import ask_token_ids  # noqa: PLC0415 - imports SQLAlchemy
     from hokusai_nb.schema.metrics import check_metric, find_metric  # noqa: PLC0415 - see above
 
     backend = registry.backend
+    of_store = ask_token_ids(registry)
     if not store_exists(backend.uri):
-        return Known(uri=backend.uri, run_id=run_id)
+        return Known(uri=backend.uri, run_id=run_id, token_ids=of_store.answer())
     models = registry.list_models()
     versions: dict[str, list[str]] = {}
     for model in reversed(models):
@@ -150,7 +155,7 @@ def load_suggestions(registry: ModelRegistry, run_id: str | None = None) -> Know
         uri=backend.uri,
         run_id=run_id,
         model_names=tuple(sorted(versions)),
-        token_ids=tuple(sorted({m.token_id for m in models if m.token_id})),
+        token_ids=tuple(sorted({*(m.token_id for m in models if m.token_id), *of_store.answer()})),
         versions={name: tuple(numbers) for name, numbers in versions.items()},
         run_ids=tuple(run.run_id for run in recent),
         run_metrics=tuple(fit),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from hokusai_nb.config import settings
 from hokusai_nb.core.attempts import acting_user
 from hokusai_nb.core.callers import stated, warned
 from hokusai_nb.core.file_registration import register_file
+from hokusai_nb.core.improving import is_store_configured
 from hokusai_nb.core.twins import twin
 from hokusai_nb.errors import HokusaiError
 from hokusai_nb.log import logger
@@ -42,6 +44,14 @@ class TokenMethods:
     def token_store(self) -> TokenStore:
         """Where tokens and events are: the store that was given, or the one that the settings name."""
         return self._token_store or open_store()
+
+    @property
+    def names_token_store(self) -> bool:
+        """Whether somebody said where tokens are: an argument, the settings or mock mode, and not the default."""
+        try:
+            return self._token_store is not None or is_store_configured() or settings().mock_mode
+        except HokusaiError:
+            return True  # what is wrong with a setting is told when the store is opened
 
     def register_model(
         self,
@@ -142,3 +152,5 @@ def _deliver(store: TokenStore, token_id: str) -> None:
             outbox.deliver(token_id=token_id, within=DELIVERY_SECONDS)
     except HokusaiError as error:
         logger.warning("The events of %s wait to be delivered: %s", token_id, error.what)
+    except Exception:  # noqa: BLE001 - a handler may be anybody's, and what was registered stays so
+        logger.warning("The events of %s wait to be delivered.", token_id, exc_info=True)

@@ -13,7 +13,7 @@ from hokusai_nb.errors import TokenBusyError, TokenNotFoundError, TokenStatusErr
 from hokusai_nb.schema.display import SIMULATED, Shown, grid, printable
 from hokusai_nb.schema.frozen import Frozen, FrozenDict
 from hokusai_nb.schema.problems import checked, quoted
-from hokusai_nb.schema.tokens import check_token, fold_token
+from hokusai_nb.schema.tokens import MAX_TOKEN_LENGTH, check_token, fold_token
 from hokusai_nb.schema.values import DecimalText
 
 if TYPE_CHECKING:
@@ -81,7 +81,14 @@ def _check_ticker(value: object) -> list[Any]:
     return check_token(value, ticker=True)
 
 
-SiteTokenId = Annotated[str, pydantic.BeforeValidator(checked(_check_ticker, fold_token))]
+SiteTokenId = Annotated[
+    str,
+    pydantic.BeforeValidator(checked(_check_ticker, fold_token)),
+    pydantic.WithJsonSchema(
+        {"type": "string", "maxLength": MAX_TOKEN_LENGTH, "pattern": "^[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*$"},
+        mode="validation",
+    ),
+]
 """A token id as the site may have it: a one-word ticker such as ``XRAY`` too, which a token store confirms."""
 
 

@@ -312,7 +312,13 @@ def _slip(metric: Metric, number: Decimal) -> tuple[str | None, str]:
     return (None, reason) if check_decimal(guess) else (guess, f"{guess_or(guess, '')} {reason}")
 
 
-MetricName = Annotated[str, pydantic.BeforeValidator(checked(check_metric, plain))]
+MetricName = Annotated[
+    str,
+    pydantic.BeforeValidator(checked(check_metric, plain)),
+    pydantic.WithJsonSchema(
+        {"type": "string", "maxLength": MAX_NAME_LENGTH, "pattern": "^[a-z][a-z0-9_]*$"}, mode="validation"
+    ),
+]
 """A well-formed metric name, as the user wrote it."""
 
 

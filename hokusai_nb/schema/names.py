@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from hokusai_nb.schema.problems import Problem, checked, guess_or, plain, quoted
 
@@ -42,5 +42,6 @@ def _nearest(name: str) -> str | None:
     return None if name == "." or not name.strip() else name
 
 
-ModelName = Annotated[str, BeforeValidator(checked(check_model_name, plain))]
+_SHAPE = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH, "pattern": r"^[^/:\u0000]*$"}
+ModelName = Annotated[str, BeforeValidator(checked(check_model_name, plain)), WithJsonSchema(_SHAPE, mode="validation")]
 """A name that a registered model can be created under."""

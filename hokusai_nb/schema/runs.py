@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pydantic
 
 from hokusai_nb.schema.frozen import Frozen, FrozenDict
 
 __all__ = ["Dataset", "RunFacts", "RunModel"]
+
+
+_NO_NUMBERS = ["NaN", "Infinity", "-Infinity"]
+_Figure = Annotated[
+    float, pydantic.WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": _NO_NUMBERS}]}, mode="serialization")
+]
+"""A metric's value; JSON has no word for those that are no numbers, so they are written as text."""
 
 
 class Dataset(pydantic.BaseModel, frozen=True):
@@ -29,7 +38,7 @@ class RunFacts(pydantic.BaseModel, frozen=True, ser_json_inf_nan="strings"):
     status: str
     """MLflow's word: RUNNING, FINISHED, FAILED, KILLED or SCHEDULED."""
     artifact_uri: str = ""
-    metrics: Frozen[str, float] = FrozenDict()
+    metrics: Frozen[str, _Figure] = FrozenDict()
     params: Frozen[str, str] = FrozenDict()
     datasets: tuple[Dataset, ...] = ()
 

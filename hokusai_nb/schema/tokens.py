@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
 
 from hokusai_nb.schema.problems import Problem, checked, guess_or, joined_words, quoted, raise_for
 
@@ -69,7 +69,14 @@ def parse_token(value: object, *, ticker: bool = False) -> str:
     return fold_token(str.__str__(value))
 
 
-TokenId = Annotated[str, BeforeValidator(checked(check_token, fold_token))]
+TokenId = Annotated[
+    str,
+    BeforeValidator(checked(check_token, fold_token)),
+    WithJsonSchema(
+        {"type": "string", "maxLength": MAX_TOKEN_LENGTH, "pattern": "^[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)+$"},
+        mode="validation",
+    ),
+]
 """A token id that may be written: canonical, upper case."""
 
 StoredTokenId = Annotated[str, StringConstraints(min_length=1), AfterValidator(fold_token)]

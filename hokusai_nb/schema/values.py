@@ -8,7 +8,7 @@ import re
 from decimal import Context, Decimal
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from hokusai_nb.schema.problems import Problem, checked, guess_or, plain, quoted, raise_for
 
@@ -94,5 +94,11 @@ def to_decimal(text: str | None) -> Decimal | None:
     return Decimal(text) if text is not None and not check_decimal(text) else None
 
 
-DecimalText = Annotated[str, BeforeValidator(checked(check_decimal, format_decimal))]
+_SHAPE = r"^[+\-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+\-]?[0-9]{1,2})?$"
+_AS_TEXT = {"type": "string", "maxLength": MAX_LENGTH, "pattern": _SHAPE}
+DecimalText = Annotated[
+    str,
+    BeforeValidator(checked(check_decimal, format_decimal)),
+    WithJsonSchema({"anyOf": [_AS_TEXT, {"type": "number"}]}, mode="validation"),
+]
 """Decimal text, finite also as a float, as the user wrote it."""

@@ -42,7 +42,7 @@ def open_store(
     Args:
         database: A database.
         endpoint: Address of a Hokusai API.
-        webhook_url: Where events are posted besides what the settings say.
+        webhook_url: Where events are posted in place of the settings' address.
 
     Raises:
         ValidationError: Both a database and an API, or a webhook for the API, which has its own.

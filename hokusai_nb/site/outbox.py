@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 import tenacity
 
 from hokusai_nb.backends.answers import Answer, Verdict
+from hokusai_nb.backends.sql import claims as claiming
 from hokusai_nb.backends.sql import outbox as queries
-from hokusai_nb.backends.sql.outbox import Claim, Outcome
+from hokusai_nb.backends.sql.claims import Claim, Outcome
 from hokusai_nb.backends.webhooks import Post, Sender, Sending
 from hokusai_nb.config import settings
-from hokusai_nb.errors import DatabaseError
+from hokusai_nb.errors import HokusaiError
 from hokusai_nb.log import logger, redact
 from hokusai_nb.schema.deliveries import DELTAONE, WEBHOOK, Backlog, DeliveryReport
 from hokusai_nb.schema.display import printable, shortened
@@ -130,8 +131,9 @@ class Outbox:
             try:
                 self._work(stop=stop)
                 rest = pause
-            except DatabaseError as error:
-                logger.log(30 if rest == pause else 10, "Events wait to be delivered: %s", error.what)
+            except HokusaiError as error:
+                tell = logger.warning if rest == pause else logger.debug
+                tell("Events wait to be delivered: %s", error.what)
                 rest = min(2 * rest, max(pause, _LONGEST_REST))
             stop.wait(rest)
 
@@ -188,36 +190,35 @@ class Outbox:
         An endpoint that is slow has its share under way, and only others are claimed for meanwhile.
         """
         busy = [target for target, count in under_way.items() if count >= _SHARE]
-        hurried = sum(count for count in under_way.values() if count < _SHARE)
+        others = sum(count for count in under_way.values() if count < _SHARE)
         without = [*self._sender.resting, *busy]
-        room = int(min(_BATCH, left)) if hurried < _SHARE else 0
+        room = int(min(_BATCH, left)) if others < _SHARE else 0
         if not outcomes:
             # Most looks find nothing; this one keeps no writer of SQLite waiting.
             if room <= 0:
                 return []
             with self.database.reading() as connection:
-                if not queries.is_due(connection, token_id=token_id, without=without):
+                if not claiming.is_due(connection, token_id=token_id, without=without):
                     return []
         with self.database.transaction() as connection:
-            queries.record(connection, self._worker, outcomes)
+            claiming.record(connection, self._worker, outcomes)
             if room <= 0:
                 return []
             until = utc_now() + dt.timedelta(seconds=self._claim_seconds)
-            return queries.claim(connection, self._worker, until=until, limit=room, token_id=token_id, without=without)
+            return claiming.claim(connection, self._worker, until=until, limit=room, token_id=token_id, without=without)
 
     def _begin(self, claims: Sequence[Claim], sending: Sending[Claim], ends: float) -> list[Outcome]:
         """Begin to post claims, and return what became of the others, which are done here and now."""
         secret, now = self._secret(claims), utc_now()
-        # Nothing is begun later than that, so that no claim lapses under way.
-        late = min(ends, time.monotonic() + self._claim_seconds / 2)
+        # Nothing is begun in the second half of a claim's time, so that it does not lapse under way.
+        latest = min(ends, time.monotonic() + self._claim_seconds / 2)
         here = []
         for claim in claims:
             if claim.handler in _POSTED and claim.event is not None:
-                within = late - time.monotonic()
-                sending.begin(claim, message_of(claim, claim.event, secret, now), within=within)
+                sending.begin(claim, message_of(claim, claim.event, secret, now), latest=latest, ends=ends)
             else:
                 here.append(claim)
-        return [self._outcome(claim, _call(claim, late)) for claim in here]
+        return [self._outcome(claim, _call(claim, latest)) for claim in here]
 
     def _outcome(self, claim: Claim, answer: Answer) -> Outcome:
         if answer.verdict is Verdict.DELIVERED:
@@ -275,11 +276,11 @@ def _idempotency_key(claim: Claim, event: Event) -> str:
     return registration_key(model["id"], event.token_id or "", model["run_id"], model["version"])
 
 
-def _call(claim: Claim, ends: float) -> Answer:
+def _call(claim: Claim, latest: float) -> Answer:
     """Hand an event to a handler of this process."""
     if claim.event is None:
         return Answer(Verdict.GONE, "The event in the database cannot be read.")
-    if time.monotonic() >= ends:
+    if time.monotonic() >= latest:
         return Answer(Verdict.UNTRIED)
     try:
         find_handler(claim.handler)(claim.event)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from hokusai_nb.backends.mlflow import runs
 from hokusai_nb.core.background import Background
+from hokusai_nb.core.standing import ask_doubts
 from hokusai_nb.log import logger, redact
 from hokusai_nb.widgets.facts import Facts, load_facts
 from hokusai_nb.widgets.preview import Preview, Question, look_ahead
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
     from hokusai_nb.core.registry import ModelRegistry
+    from hokusai_nb.schema.problems import Problem
     from hokusai_nb.schema.records import RegisteredModel
     from hokusai_nb.schema.verbs import Register
     from hokusai_nb.widgets.workspace import Workspace
@@ -71,7 +73,10 @@ class Inquiry:
         self._tried: dict[str, Container[str]] = {}
         self._asked: Question | None = None
         self._answer: tuple[Question, Preview] | None = None
+        self._asked_token: tuple[str, int] | None = None
+        self._doubted: tuple[tuple[str, int], tuple[Problem, ...]] | None = None
         self._look = Background(self._look_ahead, self._take_preview)
+        self._check = Background(self._doubts_about, self._take_doubts)
         self._learn = Background(self._load_facts, self._take_facts, pause=0)
 
     def begin(self) -> None:
@@ -85,13 +90,14 @@ class Inquiry:
 
     def stop(self) -> None:
         """Ask nothing more; answers that are on their way are told to nobody."""
-        self._look.stop()
-        self._learn.stop()
+        for background in (self._look, self._check, self._learn):
+            background.stop()
 
     def wait(self, seconds: float) -> bool:
         """Wait for the answers; return whether all are there."""
         deadline = time.monotonic() + seconds
-        return self._learn.wait(seconds) and self._look.wait(max(0.0, deadline - time.monotonic()))
+        every = (self._learn, self._look, self._check)
+        return all(background.wait(max(0.0, deadline - time.monotonic())) for background in every)
 
     @property
     def finds_run(self) -> bool:
@@ -112,6 +118,21 @@ class Inquiry:
         if question != self._asked:
             self._asked = question
             self._look.put(question)
+        return None
+
+    def doubts(self, token_id: str) -> tuple[Problem, ...] | None:
+        """Return what the token store has against a token, nothing where it is in draft.
+
+        None where nobody said where tokens are, or where it is not known yet: it is asked for then.
+        """
+        if not self.registry.names_token_store:
+            return None
+        question = (token_id, self._serial)
+        if self._doubted is not None and self._doubted[0] == question:
+            return self._doubted[1]
+        if question != self._asked_token:
+            self._asked_token = question
+            self._check.put(question)
         return None
 
     def note(self, question: Question, answer: Preview) -> None:
@@ -152,6 +173,13 @@ class Inquiry:
             return self._here(load_facts, self.registry, named, self._workspace.estimators())
         except BaseException as error:  # noqa: BLE001 - as above
             return Facts(asked=True, trouble=_told(error))
+
+    def _doubts_about(self, question: tuple[str, int]) -> tuple[Problem, ...]:
+        return ask_doubts(self.registry, question[0]).answer()
+
+    def _take_doubts(self, question: tuple[str, int], doubts: tuple[Problem, ...]) -> None:
+        self._doubted = (question, doubts)
+        self._answered()
 
     def _here(self, do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do something with the current run that there was when the form was made."""

@@ -203,7 +203,7 @@ class RegistrationForm(Form[Receipt]):
         """Check the form by the schema, show what is wrong, and ask the registry for the rest."""
         with self._lock:
             is_open = self.receipt is None and self.comm is not None
-            asks = (self._inquiry.look_ahead,) if is_open else ()
+            asks = (self._inquiry.look_ahead, self._inquiry.doubts) if is_open else ()
             self._state = State(self._entered(), self._inquiry.facts, *asks)
             if is_open:
                 self._show(self._state)

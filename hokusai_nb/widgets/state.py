@@ -10,7 +10,7 @@ from hokusai_nb.schema.metrics import find_metric
 from hokusai_nb.schema.problems import Problem, errors_in
 from hokusai_nb.schema.tag_values import check_contributor
 from hokusai_nb.schema.tags import CONTRIBUTOR_TAGS, tag_field
-from hokusai_nb.schema.tokens import fold_token
+from hokusai_nb.schema.tokens import check_token, fold_token
 from hokusai_nb.schema.verbs import Register
 from hokusai_nb.widgets.preview import planned_title
 
@@ -39,10 +39,15 @@ class State:
         entered: What was put in.
         facts: What the registry knows of the run.
         answer: Gives the registry's answer to a verb and an estimator, if it is there.
+        doubts: Gives what the token store has against a token, if it was asked and has answered.
     """
 
     def __init__(
-        self, entered: Entered, facts: Facts, answer: Callable[[Register, object], Preview | None] = lambda *_: None
+        self,
+        entered: Entered,
+        facts: Facts,
+        answer: Callable[[Register, object], Preview | None] = lambda *_: None,
+        doubts: Callable[[str], tuple[Problem, ...] | None] = lambda _: None,
     ) -> None:
         self.entered = entered
         self.facts = facts
@@ -61,7 +66,9 @@ class State:
         complete = self.verb is not None and of_run is None and not errors_in(self.stated)
         self.preview = answer(self.verb, entered.estimator) if complete and self.verb else None
         self.of_registry = [*([of_run] if of_run else []), *(self.preview.problems if self.preview else ())]
-        told = [_as_shown(p) for p in (*self.stated, *self.of_registry)]
+        token = fold_token(entered.texts["token"])
+        self.of_store = None if check_token(token) else doubts(token)
+        told = [_as_shown(p) for p in (*self.stated, *(self.of_store or ()), *self.of_registry)]
         self.problems: tuple[Problem, ...] = tuple(dict.fromkeys(told))
         """Everything that is wrong, warnings included, as far as it is known."""
 
@@ -88,7 +95,7 @@ class State:
     @property
     def may_pass(self) -> bool:
         """Whether what is wrong may be mended outside of the form, so that asking again makes sense."""
-        return bool(self.trouble or self.of_registry)
+        return bool(self.trouble or self.of_registry or self.of_store)
 
     def shown_at(self, key: str) -> Problem | None:
         """Return the problem to show at a field: an error before a warning."""
@@ -150,6 +157,8 @@ class State:
         return self.facts.asked and not self.facts.trouble
 
     def _token_note(self) -> str:
+        if self.of_store is not None:
+            return "" if self.of_store else "In draft."
         token = fold_token(self.entered.texts["token"])
         if not token or not self._answers or token in self.facts.known.token_ids:
             return ""

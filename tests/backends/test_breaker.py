@@ -42,6 +42,7 @@ def test_after_its_rest_one_probe_is_admitted_at_a_time():
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(ask, range(8))) == 1
+    assert breaker.is_open  # for everybody but the probe
 
 
 def test_a_probes_success_closes_it_and_its_failure_opens_it_anew():

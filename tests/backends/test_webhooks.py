@@ -304,12 +304,18 @@ def test_an_endpoint_that_stalls_does_not_hold_up_another():
     assert set(order) == {receiver.address}
 
 
-def test_what_cannot_be_begun_in_time_is_not_begun():
+def test_what_is_not_begun_in_time_is_not_tried_and_what_is_under_way_is_not_cut_short():
+    with scripted(lambda *_: (time.sleep(0.6), (200, "", {}))[1]) as receiver:
+        found = answers(sender(at_once=2), *[receiver.address] * 6, latest=time.monotonic() + 0.5)
+    assert [a.verdict for a in found] == [Verdict.DELIVERED] * 2 + [Verdict.UNTRIED] * 4
+
+
+def test_what_is_under_way_at_the_end_of_somebodys_patience_is_late():
     with black_hole() as host:
         began = time.monotonic()
-        found = answers(sender(at_once=2), *[f"http://{host}/"] * 6, within=1.0)
+        found = answers(sender(at_once=2), *[f"http://{host}/"] * 6, ends=began + 1.0)
         assert time.monotonic() - began < 8
-    assert [a.verdict for a in found].count(Verdict.UNTRIED) == 4
+    assert [a.verdict for a in found] == [Verdict.LATER] * 2 + [Verdict.UNTRIED] * 4
 
 
 def test_nothing_more_is_begun_once_it_is_told_to_stop():

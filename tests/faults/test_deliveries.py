@@ -93,7 +93,7 @@ from hokusai_nb.config import read_database_file
 from hokusai_nb.site.outbox import Outbox
 
 sender = Sender(allow_private=True, read_seconds=1, total_seconds=1)
-outbox = Outbox(Database.at(read_database_file(sys.argv[1])), sender=sender, first_pause=0.05, claim_seconds=2)
+outbox = Outbox(Database.at(read_database_file(sys.argv[1])), sender=sender, first_pause=0.05, claim_seconds=4)
 print("ready", flush=True)
 outbox.watch(threading.Event(), 0.02)
 """

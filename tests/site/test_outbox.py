@@ -17,33 +17,24 @@ import sqlalchemy as sa
 from standardwebhooks import Webhook
 
 from hokusai_nb.backends.answers import Answer, Verdict
-from hokusai_nb.backends.sql import outbox as queries
+from hokusai_nb.backends.sql import claims
+from hokusai_nb.backends.sql.claims import Claim
 from hokusai_nb.backends.sql.database import Database
 from hokusai_nb.backends.sql.event_list import list_events
-from hokusai_nb.backends.sql.outbox import Claim
 from hokusai_nb.backends.sql.tables import events
 from hokusai_nb.backends.webhooks import Sender
 from hokusai_nb.config import DatabaseConfig
 from hokusai_nb.errors import DatabaseConnectionError, EventNotFoundError
 from hokusai_nb.schema.deliveries import Destination
-from hokusai_nb.schema.events import Event, registration_key, site_body
-from hokusai_nb.schema.lifecycle import RegistrationFacts, utc_now
+from hokusai_nb.schema.events import registration_key, site_body
+from hokusai_nb.schema.lifecycle import utc_now
 from hokusai_nb.site.outbox import Outbox, message_of
 from hokusai_nb.site.signing import compact, deltaone_headers
+from tests.events import CONSOLE, FACTS, event, write
 from tests.recorders import recording
 from tests.servers import black_hole
 
-CONSOLE = Destination(handler="console")
 SECRET = "whsec_c2l4dGVlbiBieXRlcyEh"
-FACTS = RegistrationFacts(
-    mlflow_run_id="run-1",
-    model_name="hokusai-xray",
-    version="3",
-    metric_name="auroc",
-    metric_value="0.85",
-    baseline_value="0.82",
-    improvement="0.03",
-)
 
 
 @pytest.fixture(autouse=True)
@@ -59,15 +50,6 @@ def receiver():
 
 def site(receiver, path="/hook"):
     return Destination(handler="webhook", target=f"{receiver.address}{path}")
-
-
-def event(token="XRAY", kind="model_deployed", **payload):
-    return Event(event_type=kind, payload={**({"token_id": token} if token else {}), **payload})
-
-
-def write(database, *told, to, **given):
-    with database.transaction() as connection:
-        queries.write(connection, told, to, **given)
 
 
 def outbox(database, **given):
@@ -427,7 +409,7 @@ def test_what_a_worker_that_died_had_claimed_is_delivered_once_its_claim_lapses(
     write(database, event(), to=(site(receiver),))
     with database.transaction() as connection:
         until = utc_now() + dt.timedelta(seconds=0.3)
-        assert queries.claim(connection, "dead", until=until, limit=10)
+        assert claims.claim(connection, "dead", until=until, limit=10)
     made = outbox(database)
     assert made.deliver().left == 1
     time.sleep(0.3)

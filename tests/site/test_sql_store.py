@@ -298,7 +298,7 @@ def test_of_two_threads_that_register_at_once_exactly_one_wins(store):
     rounds = 20
     for number in range(rounds):
         store.create(NewToken(token_id=f"MSG-{number}"), by="me")
-    gate, won, lost = threading.Barrier(2), [], []
+    gate, won, lost = threading.Barrier(2, timeout=30), [], []
 
     def register(owner):
         for number in range(rounds):
@@ -354,7 +354,7 @@ def test_of_two_processes_that_register_at_once_exactly_one_wins(store, database
 
 
 def test_threads_that_create_one_token_at_once_make_one(store):
-    gate, made, refused = threading.Barrier(4), [], []
+    gate, made, refused = threading.Barrier(4, timeout=30), [], []
 
     def create():
         gate.wait()

@@ -160,8 +160,6 @@ def passing(answer: Answer, endpoint: str) -> Passing | None:
 
 
 def _document(answer: Answer) -> _Document | None:
-    if "json" not in answer.kind:
-        return None
     try:
         return _Document.model_validate_json(answer.content)
     except pydantic.ValidationError:

@@ -87,6 +87,8 @@ class AsyncHokusaiClient(Service):
 
     async def aclose(self) -> None:
         """Close the connections; the client cannot be used any more."""
+        if self._sign is not None:
+            self._sign.cancel()
         await self._http.aclose()
 
     async def send(self, call: Call[T]) -> T:
@@ -110,7 +112,7 @@ class AsyncHokusaiClient(Service):
                 answer = _start(self._exchange(asked.request))
                 try:
                     while not (await asyncio.wait({answer}, timeout=SILENT_SECONDS))[0]:
-                        await self._look_for_life()
+                        await self._look_for_life(answer)
                     return asked.judged(answer.result())
                 finally:
                     answer.cancel()
@@ -125,14 +127,16 @@ class AsyncHokusaiClient(Service):
         finally:
             await response.aclose()
 
-    async def _look_for_life(self) -> None:
+    async def _look_for_life(self, answer: asyncio.Task[Answer]) -> None:
         if self._heard_lately():
             return
         if self._sign is None or self._sign.done():  # one question for all tasks that wait
             self._sign = _start(self._exchange(self._question_of_life()))
         sign = self._sign
-        await asyncio.wait({sign}, timeout=PROBE_SECONDS)
-        self._require_life(sign)
+        await asyncio.wait({sign, answer}, timeout=PROBE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            self._sign = None  # one that is late is no sign for those who ask after us
+            self._require_life(sign)
 
     register = _awaits(calls.register)
     models = _streams(calls.models)

@@ -70,16 +70,16 @@ class _Transitions(pydantic.BaseModel):
     entries: tuple[Transition, ...]
 
 
+class _Metrics(pydantic.BaseModel):
+    entries: tuple[Metric, ...]
+
+
 class _Published(pydantic.BaseModel):
     published: bool
 
 
 class _Health(pydantic.BaseModel):
     status: str
-
-
-class _Metrics(pydantic.BaseModel):
-    entries: tuple[Metric, ...]
 
 
 def _published(content: bytes) -> bool:
@@ -286,9 +286,6 @@ def retry_event(event_id: str) -> Call[EventRecord]:
 def report_registration(event: RegistrationEvent) -> Call[bool]:
     """Tell of a registration that was made elsewhere, and return whether it was news."""
     return Call("POST", "/api/models/tokenized-registration-events", _published, body=as_body(event))
-
-
-# The server
 
 
 def health() -> Call[str]:

@@ -8,7 +8,7 @@ seconds.
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
@@ -124,7 +124,7 @@ class HokusaiClient(Service):
         with self._slots, asked.translated():
             answer = _begin(lambda: self._exchange(asked.request))
             while not wait([answer], SILENT_SECONDS).done:
-                self._look_for_life()
+                self._look_for_life(answer)
             return asked.judged(answer.result())
 
     def _exchange(self, request: httpx.Request) -> Answer:
@@ -137,15 +137,17 @@ class HokusaiClient(Service):
         finally:
             response.close()
 
-    def _look_for_life(self) -> None:
+    def _look_for_life(self, answer: Future[Answer]) -> None:
         if self._heard_lately():
             return
         with self._lock:  # one question for all threads that wait
             if self._sign is None or self._sign.done():
                 self._sign = _begin(lambda: self._exchange(self._question_of_life()))
             sign = self._sign
-        wait([sign], PROBE_SECONDS)
-        self._require_life(sign)
+        wait([sign, answer], PROBE_SECONDS, FIRST_COMPLETED)
+        if not answer.done():
+            self._sign = None  # one that is late is no sign for those who ask after us
+            self._require_life(sign)
 
     register = _asks(calls.register)
     models = _lists(calls.models)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["described", "following"]
 
 T = TypeVar("T")
-C = TypeVar("C")
+C = TypeVar("C", bound="Callable[..., Any]")
 
 
 def described(method: C, describe: Callable[..., Call[Any]], answers: str = "") -> C:
@@ -30,8 +30,15 @@ def described(method: C, describe: Callable[..., Call[Any]], answers: str = "") 
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     answers = answers or str(found.return_annotation).removeprefix("Call[").removesuffix("]")
     signature = found.replace(parameters=[own, *found.parameters.values()], return_annotation=answers)
-    for name, value in {"__name__": describe.__name__, "__doc__": describe.__doc__, "__signature__": signature}.items():
-        setattr(method, name, value)
+    name, home = describe.__name__, method.__annotations__["self"]
+    facts = {
+        "__name__": name,
+        "__qualname__": f"{home}.{name}",
+        "__doc__": describe.__doc__,
+        "__signature__": signature,
+    }
+    for attribute, value in facts.items():
+        setattr(method, attribute, value)
     return method
 
 

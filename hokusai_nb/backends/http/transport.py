@@ -88,7 +88,7 @@ class Service:
         return Asked(call, request, self._endpoint)
 
     def _question_of_life(self) -> httpx.Request:
-        return self._http.build_request("GET", f"{self.endpoint}{HEALTH}")
+        return self._http.build_request("GET", f"{self.endpoint}{HEALTH}", timeout=PROBE_SECONDS)
 
     def _reading(self, response: httpx.Response) -> Reading:
         self._heard = time.monotonic()

@@ -99,7 +99,7 @@ def read(file: Found, tell: Callable[[int], None]) -> LocalFile:
             raise refusal(what, "Check the disk that it lies on.") from error
     if total != file.size:
         raise changed(file)
-    return LocalFile(**vars(file), sha256=sha256.hexdigest())
+    return LocalFile(**{**vars(file), "sha256": sha256.hexdigest()})
 
 
 def digest(root: Path, found: list[Found], tell: Callable[[int], None]) -> ModelFiles:

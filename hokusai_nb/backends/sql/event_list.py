@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from hokusai_nb.backends.sql.outbox import event_of
+from hokusai_nb.backends.sql.outbox import EVENT, event_of
 from hokusai_nb.backends.sql.paging import decode_cursor, encode_cursor
 from hokusai_nb.backends.sql.tables import event_deliveries, event_keys, event_order, events
+from hokusai_nb.backends.sql.types import storable
 from hokusai_nb.errors import EventNotFoundError, ValidationError
 from hokusai_nb.schema.deliveries import Destination
 from hokusai_nb.schema.events import DeliveryState, EventDelivery, EventPage, EventRecord
@@ -41,7 +42,7 @@ def list_events(
         ValidationError: The cursor is none of this list's, or there is no such state.
     """
     statement = (
-        sa.select(event_order.c.seq, *events.c)
+        sa.select(event_order.c.seq, *EVENT, events.c.processed)
         .join_from(event_order, events, events.c.event_id == event_order.c.event_id)
         .order_by(event_order.c.seq.desc())
         .limit(limit + 1)
@@ -65,7 +66,7 @@ def find_event(connection: Connection, event_id: str) -> EventRecord:
     Raises:
         EventNotFoundError: There is no such event, or another program made its row unreadable.
     """
-    rows = connection.execute(sa.select(*events.c).where(events.c.event_id == event_id)).mappings().all()
+    rows = connection.execute(sa.select(*events.c).where(events.c.event_id == storable(event_id))).mappings().all()
     for found in _records(connection, rows):
         return found
     what = f"There is no event {quoted(event_id)}."

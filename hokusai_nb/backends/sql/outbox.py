@@ -1,4 +1,4 @@
-"""The outbox's queries: events and their deliveries, as rows.
+"""Events and their deliveries as rows: written, counted, begun anew.
 
 Everything here works in a transaction of the caller's, so that an event is written with the change
 that it tells of, or not at all.
@@ -7,13 +7,13 @@ that it tells of, or not at all.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+import json
 from typing import TYPE_CHECKING, Any
 
-import pydantic
 import sqlalchemy as sa
 
 from hokusai_nb.backends.sql.tables import event_deliveries, event_keys, event_order, events
+from hokusai_nb.backends.sql.types import storable
 from hokusai_nb.errors import ConflictError, EventNotFoundError
 from hokusai_nb.log import logger
 from hokusai_nb.schema.deliveries import DATABASE, Backlog
@@ -22,59 +22,25 @@ from hokusai_nb.schema.lifecycle import utc_now
 from hokusai_nb.schema.problems import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
     from hokusai_nb.schema.deliveries import Destination
     from hokusai_nb.schema.lifecycle import RegistrationFacts
 
-__all__ = [
-    "Claim",
-    "Outcome",
-    "backlog",
-    "claim",
-    "event_of",
-    "is_due",
-    "publish",
-    "record",
-    "retry",
-    "write",
-]
+__all__ = ["EVENT", "backlog", "event_of", "publish", "retry", "write"]
 
 d, o, e = event_deliveries.c, event_order.c, events.c
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A delivery that this worker, and no other, may try until its claim lapses."""
-
-    event_id: str
-    handler: str
-    target: str
-    attempts: int
-    """Tries before this one."""
-    event: Event | None
-    """None where another program has made the row unreadable."""
-    site_body: Mapping[str, Any] | None
-    """What the site's webhook is sent in place of the envelope; None where that is the envelope."""
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What identifies the delivery."""
-        return self.event_id, self.handler, self.target
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a try came to."""
-
-    claim: Claim
-    state: DeliveryState | None
-    """``pending`` where it is to be tried again; None where nothing was tried and the claim is given back."""
-    error: str = ""
-    """Without secrets."""
-    next_attempt_at: dt.datetime | None = None
+_AS_IT_IS = sa.String()
+EVENT = (
+    e.event_id,
+    e.event_type,
+    e.source,
+    sa.type_coerce(e.timestamp, _AS_IT_IS).label("timestamp"),
+    sa.type_coerce(e.payload, _AS_IT_IS).label("payload"),
+)
+"""The columns of an event, unread: what another program wrote must not keep the rest from being read."""
 
 
 def write(
@@ -154,129 +120,24 @@ def publish(
 
 
 def event_of(row: Mapping[str, Any]) -> Event | None:
-    """Return the event of a row; None, and a line in the log, where another program made it unreadable."""
+    """Return the event of a row of `EVENT`; None, and a line in the log, where another program made it unreadable."""
+    payload = row["payload"]
     try:
-        return Event.model_validate(
-            {key: row[key] for key in ("event_id", "event_type", "source", "payload")}
-            | {"timestamp": iso(row["timestamp"])}
+        return Event(
+            event_id=row["event_id"],
+            event_type=row["event_type"],
+            source=row["source"],
+            timestamp=iso(_moment(row["timestamp"])),
+            payload=json.loads(payload) if isinstance(payload, str) else payload,
         )
-    except (pydantic.ValidationError, AttributeError):
+    except (ValueError, AttributeError, OverflowError):  # pydantic's is a ValueError
         logger.warning("The event %s in the database cannot be read.", row["event_id"])
         return None
 
 
-def _due(now: dt.datetime, token_id: str | None, without: Collection[str]) -> sa.Select[Any]:
-    """Select deliveries to try now, oldest first, in each line only the first.
-
-    The events of one token to one destination are a line: a later one waits until the earlier one is
-    delivered or given up. An event without a token waits for nothing.
-    """
-    line = sa.func.coalesce(o.token_id, o.event_id)
-    waiting = (
-        sa.select(d.handler, d.target, sa.func.min(o.seq).label("seq"))
-        .join_from(event_deliveries, event_order, o.event_id == d.event_id)
-        .where(d.state == DeliveryState.PENDING.value)
-        .group_by(d.handler, d.target, line)
-    )
-    if token_id is not None:
-        waiting = waiting.where(o.token_id == token_id)
-    first = waiting.subquery("first")
-    return (
-        sa.select(*events.c, d.handler, d.target, d.attempts, o.site_body)
-        .join_from(event_deliveries, event_order, o.event_id == d.event_id)
-        .join(first, sa.and_(first.c.seq == o.seq, first.c.handler == d.handler, first.c.target == d.target))
-        .join(events, e.event_id == d.event_id)
-        .where(
-            d.state == DeliveryState.PENDING.value,
-            d.next_attempt_at <= now,
-            sa.or_(d.claimed_until.is_(None), d.claimed_until <= now),
-            d.target.not_in(list(without)),
-        )
-        .order_by(o.seq, d.handler, d.target)
-    )
-
-
-def is_due(connection: Connection, *, token_id: str | None = None, without: Collection[str] = ()) -> bool:
-    """Whether `claim` would find something; a read, which keeps no writer of SQLite waiting."""
-    return connection.execute(_due(utc_now(), token_id, without).limit(1)).first() is not None
-
-
-def claim(
-    connection: Connection,
-    worker: str,
-    *,
-    until: dt.datetime,
-    limit: int,
-    token_id: str | None = None,
-    without: Collection[str] = (),
-) -> list[Claim]:
-    """Take deliveries that are due, so that no other worker tries them at the same time.
-
-    PostgreSQL and MySQL skip rows that another worker is taking; SQLite admits one writer at a time.
-
-    Args:
-        connection: In a transaction that is not left open while they are tried.
-        worker: Who takes them.
-        until: When the claim lapses, should the worker die.
-        limit: How many at most.
-        token_id: Only events of this token.
-        without: Targets to leave alone.
-    """
-    rows = connection.execute(
-        _due(utc_now(), token_id, without).limit(limit).with_for_update(skip_locked=True, of=event_deliveries)
-    ).mappings()
-    taken = [
-        Claim(row["event_id"], row["handler"], row["target"], row["attempts"], event_of(row), row["site_body"])
-        for row in map(dict, rows)
-    ]
-    if taken:
-        values = {"claimed_by": worker, "claimed_until": until}
-        connection.execute(_one_delivery().values(values), [_bound(found) for found in taken])
-    return taken
-
-
-def _one_delivery() -> sa.Update:
-    """Return an update of the delivery that the parameters of `_bound` name."""
-    named = (d.event_id == sa.bindparam("b_event"), d.handler == sa.bindparam("b_handler"))
-    return sa.update(event_deliveries).where(*named, d.target == sa.bindparam("b_target"))
-
-
-def _bound(found: Claim) -> dict[str, Any]:
-    return dict(zip(("b_event", "b_handler", "b_target"), found.key, strict=True))
-
-
-def record(connection: Connection, worker: str, outcomes: Sequence[Outcome]) -> None:
-    """Write down what became of claimed deliveries, and which events every handler has now.
-
-    A success counts whoever has the claim by now; a failure only if this worker still has it.
-    """
-    now = utc_now()
-    mine = _one_delivery().where(d.claimed_by == worker, d.state == DeliveryState.PENDING.value)
-    free = {"claimed_by": None, "claimed_until": None}
-    for outcome in outcomes:
-        if outcome.state is DeliveryState.DELIVERED:
-            values = {"state": outcome.state.value, "delivered_at": now, "last_error": None, "next_attempt_at": None}
-            statement = _one_delivery().values(attempts=d.attempts + 1, **values, **free)
-        elif outcome.state is None:
-            statement = mine.values(**free)
-        else:
-            values = {"last_error": outcome.error, "next_attempt_at": outcome.next_attempt_at}
-            statement = mine.values(attempts=d.attempts + 1, state=outcome.state.value, **values, **free)
-        connection.execute(statement, _bound(outcome.claim))
-    done = (outcome.claim.event_id for outcome in outcomes if outcome.state is DeliveryState.DELIVERED)
-    _mark_processed(connection, set(done))
-
-
-def _mark_processed(connection: Connection, event_ids: Collection[str]) -> None:
-    """Set ``processed`` where every handler has the event, unless it belongs to systems that poll."""
-    if not event_ids:
-        return
-    wanted = e.event_id.in_(sorted(event_ids))
-    # Of two workers that deliver the last two at once, the second has to see what the first wrote.
-    connection.execute(sa.select(e.event_id).where(wanted).order_by(e.event_id).with_for_update())
-    unfinished = sa.or_(d.state != DeliveryState.DELIVERED.value, d.handler == DATABASE)
-    rest = sa.select(d.event_id).where(d.event_id == e.event_id, unfinished)
-    connection.execute(sa.update(events).where(wanted, ~sa.exists(rest)).values(processed=True))
+def _moment(value: Any) -> dt.datetime:
+    moment = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
 
 
 def retry(connection: Connection, event_id: str | None = None) -> int:
@@ -287,7 +148,7 @@ def retry(connection: Connection, event_id: str | None = None) -> int:
     """
     given_up = d.state == DeliveryState.DEAD.value
     if event_id is not None:
-        if not connection.execute(sa.select(e.event_id).where(e.event_id == event_id)).first():
+        if not connection.execute(sa.select(e.event_id).where(e.event_id == storable(event_id))).first():
             what = f"There is no event {quoted(event_id)}."
             raise EventNotFoundError(what, "hokusai events list shows the events.")
         given_up = sa.and_(given_up, d.event_id == event_id)
@@ -297,15 +158,25 @@ def retry(connection: Connection, event_id: str | None = None) -> int:
 
 def backlog(connection: Connection, *, token_id: str | None = None) -> Backlog:
     """Count what is not delivered."""
-    states = (DeliveryState.PENDING.value, DeliveryState.DEAD.value)
+    pending, dead = DeliveryState.PENDING.value, DeliveryState.DEAD.value
     counting = (
-        sa.select(d.state, sa.func.count(), sa.func.min(e.timestamp))
-        .join_from(event_deliveries, events, e.event_id == d.event_id)
-        .where(d.state.in_(states))
+        sa.select(d.state, sa.func.count(), sa.func.min(o.seq))
+        .join_from(event_deliveries, event_order, o.event_id == d.event_id)
+        .where(d.state.in_((pending, dead)))
         .group_by(d.state)
     )
     if token_id is not None:
-        counting = counting.join(event_order, o.event_id == d.event_id).where(o.token_id == token_id)
-    found = {state: (count, oldest) for state, count, oldest in connection.execute(counting)}
-    pending, oldest = found.get(states[0], (0, None))
-    return Backlog(pending=pending, dead=found.get(states[1], (0, None))[0], oldest=oldest)
+        counting = counting.where(o.token_id == token_id)
+    found = {state: (count, seq) for state, count, seq in connection.execute(counting)}
+    waiting, oldest = found.get(pending, (0, None))
+    return Backlog(pending=waiting, dead=found.get(dead, (0, None))[0], oldest=_made_at(connection, oldest))
+
+
+def _made_at(connection: Connection, seq: int | None) -> dt.datetime | None:
+    """Return when an event was made; None where there is none, or another program spoilt its row."""
+    if seq is None:
+        return None
+    of_seq = sa.select(*EVENT).join_from(event_order, events, e.event_id == o.event_id).where(o.seq == seq)
+    row = connection.execute(of_seq).mappings().first()
+    event = event_of(dict(row)) if row else None
+    return dt.datetime.fromisoformat(event.timestamp) if event else None

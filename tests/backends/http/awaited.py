@@ -29,7 +29,15 @@ class Awaited:
         while (entry := self.run(anext(entries, self))) is not self:
             yield entry
 
+    async def end(self):
+        """Wait for tasks that were cancelled, as `asyncio.run` does."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     def stop(self):
+        self.run(self.end())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from hokusai_nb.backends.http import HokusaiClient
@@ -23,6 +25,10 @@ def client_of(request):
     yield make
     for client in made:
         client.close()
+    # Requests that were given up end by themselves, once their server is gone.
+    for thread in threading.enumerate():
+        if thread.name == "hokusai-request":
+            thread.join(10)
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_a_call_goes_where_the_api_says(name):
 @pytest.mark.parametrize("client", [HokusaiClient, AsyncHokusaiClient])
 def test_a_method_has_the_name_the_arguments_and_the_words_of_its_call(client, name):
     describe, method = getattr(calls, name), getattr(client, name)
-    assert method.__name__ == name
+    assert (method.__name__, method.__qualname__) == (name, f"{client.__name__}.{name}")
     assert method.__doc__ == describe.__doc__
     own, *arguments = inspect.signature(method).parameters.values()
     assert own.name == "self"

@@ -7,13 +7,14 @@ import gzip
 import itertools
 import json
 import logging
+import socket
 import ssl
 import subprocess
 import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -193,20 +194,18 @@ def test_what_will_not_pass_is_asked_once(client_of):
             assert server.count("/XRAY") == 1
 
 
-def test_whether_it_is_ready_is_asked_once(client_of):
-    def answer(_, path):
-        return ALIVE if path == HEALTH else refusal(503, "DatabaseConnectionError", {"Retry-After": "1"})
-
-    with scripted(answer) as server:
+@pytest.mark.parametrize("question", ["health", "ready"])
+def test_how_the_server_is_now_is_asked_once(client_of, question):
+    with scripted(lambda *_: refusal(503, "DatabaseConnectionError", {"Retry-After": "1"})) as server:
         client = client_of(server.address)
-        assert client.health() == "ok"
         with takes(0, 0.9), pytest.raises(DatabaseConnectionError):
-            client.ready()
-        assert server.count("/ready") == 1
+            getattr(client, question)()
+        assert server.requests == [("GET", f"/api/v1/{question}")]
 
 
-def test_a_deletion_whose_answer_was_lost_is_done(client_of):
-    with scripted(in_turn(None, refusal(404, "ModelNotFoundError"))) as server:
+@pytest.mark.parametrize("lost", [None, (502, "", {}), (504, "", {})])
+def test_a_deletion_whose_answer_was_lost_is_done(client_of, lost):
+    with scripted(in_turn(lost, refusal(404, "ModelNotFoundError"))) as server:
         assert client_of(server.address).delete_version("churn", 1) is None
         assert server.requests == [("DELETE", "/api/v1/models/churn/versions/1")] * 2
 
@@ -224,6 +223,28 @@ def test_a_closed_port_is_reported_within_five_seconds(client_of):
 def test_a_server_that_never_answers_is_reported_within_five_seconds(client_of):
     with black_hole() as place, takes(3, 5), pytest.raises(ServiceConnectionError, match="did not answer in time"):
         client_of(f"http://{place}").token("XRAY")
+
+
+def test_a_host_that_takes_no_connection_is_reported_as_soon_as_that_is_known(client_of):
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        place = listener.getsockname()
+        # One waits already, and there is room for no other: the system drops it.
+        waiting = socket.create_connection(place)
+        with closing(waiting), takes(1, 3), pytest.raises(ServiceConnectionError, match="did not answer in time"):
+            client_of(f"http://127.0.0.1:{place[1]}").token("XRAY")
+
+
+@sooner
+def test_an_answer_that_comes_before_the_sign_of_life_is_taken(client_of):
+    def answer(_, path):
+        time.sleep(3 if path == HEALTH else 0.6)
+        return ALIVE if path == HEALTH else GOOD
+
+    with scripted(answer) as server, takes(0.5, 2):
+        assert client_of(server.address).token("XRAY").token_id == "XRAY"
+        assert server.count(HEALTH) == 1
 
 
 def test_a_server_that_freezes_in_the_middle_is_reported_within_five_seconds(client_of):
@@ -265,14 +286,43 @@ def test_a_server_that_is_slow_and_alive_is_waited_for(client_of):
 @sooner
 def test_many_that_wait_ask_together_for_a_sign_of_life(client_of):
     def answer(_, path):
-        if path != HEALTH:
-            time.sleep(0.8)
+        time.sleep(0.25 if path == HEALTH else 0.9)
         return ALIVE if path == HEALTH else GOOD
 
     with scripted(answer) as server, ThreadPoolExecutor(20) as pool:
         client = client_of(server.address)
         assert {t.token_id for t in pool.map(lambda _: client.token("XRAY"), range(20))} == {"XRAY"}
         assert 1 <= server.count(HEALTH) < 10
+
+
+@sooner
+def test_a_sign_of_life_that_failed_is_asked_for_anew(client_of):
+    late = [1.5]
+
+    def answer(_, path):
+        time.sleep(late.pop() if path == HEALTH and late else 0 if path == HEALTH else 1)
+        return ALIVE if path == HEALTH else GOOD
+
+    with scripted(answer) as server:
+        client = client_of(server.address)
+        with takes(0.5, 1), pytest.raises(ServiceConnectionError, match="did not answer in time"):
+            client.token("XRAY")
+        assert client.token("XRAY").token_id == "XRAY"
+
+
+@sooner
+def test_a_server_that_answers_others_is_asked_for_no_sign_of_life(client_of):
+    def answer(_, path):
+        time.sleep(0.9 if path.endswith("/SLOW") else 0.01)
+        return ALIVE if path == HEALTH else (200, token("SLOW"), {})
+
+    with scripted(answer) as server, ThreadPoolExecutor(1) as pool:
+        client = client_of(server.address)
+        waiting = pool.submit(client.token, "SLOW")
+        while not waiting.done():
+            client.token("XRAY")
+        assert waiting.result().token_id == "SLOW"
+        assert server.count(HEALTH) == 0
 
 
 def test_an_answer_is_waited_for_as_long_as_was_said(client_of):
@@ -436,12 +486,12 @@ def test_a_task_that_is_cancelled_ends_its_request():
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(client.token("XRAY"), 0.3)
             others = asyncio.all_tasks() - {asyncio.current_task()}
-            await asyncio.wait(others, timeout=1) if others else None
+            await asyncio.wait(others, timeout=0.5) if others else None
             return [t for t in others if not t.done()]
 
     def answer(*_):
-        time.sleep(1)
+        time.sleep(3)
         return GOOD
 
-    with scripted(answer) as server, takes(0.3, 2):
+    with scripted(answer) as server, takes(0.3, 2.5):
         assert asyncio.run(leave(server.address)) == []

@@ -101,7 +101,7 @@ def test_more_rows_than_the_page_are_fetched_only_as_they_are_needed(filled, mon
 
 
 @both
-def test_pages_are_the_same_over_a_server(sqlite_or_server, unique, trained):
+def test_pages_are_the_same_over_a_server(sqlite_or_server, unique):
     from hokusai_nb.core.registry import ModelRegistry
     from tests.conftest import train
 

@@ -5,9 +5,9 @@ import datetime as dt
 import pytest
 import sqlalchemy as sa
 
-from hokusai_nb.backends.sql import outbox
+from hokusai_nb.backends.sql import claims, outbox
+from hokusai_nb.backends.sql.claims import Outcome
 from hokusai_nb.backends.sql.event_list import list_events
-from hokusai_nb.backends.sql.outbox import Outcome
 from hokusai_nb.backends.sql.tables import event_deliveries, events
 from hokusai_nb.errors import ValidationError
 from hokusai_nb.schema.deliveries import Destination
@@ -63,8 +63,8 @@ def test_the_events_of_a_token_are_found_in_either_case(database, told):
 
 def test_events_with_a_delivery_in_a_state_are_found(database, told):
     with database.transaction() as connection:
-        first, *_ = outbox.claim(connection, "me", until=utc_now() + dt.timedelta(minutes=1), limit=1)
-        outbox.record(connection, "me", [Outcome(first, DeliveryState.DEAD, "no answer")])
+        first, *_ = claims.claim(connection, "me", until=utc_now() + dt.timedelta(minutes=1), limit=1)
+        claims.record(connection, "me", [Outcome(first, DeliveryState.DEAD, "no answer")])
     (record,) = listed(database, state="dead").entries
     assert record.event == told[0]
     assert ("dead", "no answer") in [(d.state, d.last_error) for d in record.deliveries]

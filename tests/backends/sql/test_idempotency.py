@@ -114,7 +114,7 @@ def test_a_hostile_key_is_a_key(database, key):
 
 def test_of_threads_that_send_one_request_at_once_exactly_one_carries_it_out(database):
     for number in range(5):
-        gate, taken, refused = threading.Barrier(4), [], []
+        gate, taken, refused = threading.Barrier(4, timeout=30), [], []
 
         def send(key=f"k-{number}", gate=gate, taken=taken, refused=refused):
             gate.wait()

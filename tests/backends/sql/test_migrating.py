@@ -103,7 +103,7 @@ def test_processes_that_open_a_fresh_database_at_once_all_succeed(database_confi
 
 def test_threads_that_open_a_fresh_database_at_once_all_succeed(database_config):
     several = [Database(database_config) for _ in range(4)]
-    gate, failed = threading.Barrier(8), []
+    gate, failed = threading.Barrier(8, timeout=30), []
 
     def open_it(database):
         try:

@@ -1,0 +1,137 @@
+"""Registrations that are reported; the versions are made by MLflow's own client, as another system would."""
+
+import pytest
+
+PATH = "/api/models/tokenized-registration-events"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def client(api, monkeypatch):
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", api.keys["register"])
+    return mlflow.MlflowClient(api.mlflow, api.mlflow)
+
+
+@pytest.fixture
+def version(client, unique):
+    """Make a version: ``version(hokusai_token_id="MSG-AI", …)`` returns what a report of it says."""
+
+    def make(metric="auroc", baseline="0.82", **tags):
+        run = client.create_run("0").info.run_id
+        name = unique("reported")
+        client.create_registered_model(name)
+        made = client.create_model_version(name, f"runs:/{run}/model", run_id=run, tags=tags)
+        return {
+            "model_name": name,
+            "version": str(made.version),
+            "token_id": "XRAY",
+            "proposal_identifier": "p-1",
+            "metric_name": metric,
+            "baseline_value": baseline,
+            "mlflow_run_id": run,
+            "tags": {},
+            "model_uri": f"runs:/{run}/model",
+        }
+
+    return make
+
+
+def tagged(value="0.85", metric="auroc", token="XRAY-AI"):
+    return {"hokusai_token_id": token, "benchmark_metric": metric, "benchmark_value": value}
+
+
+def test_a_registration_is_told_once_with_what_the_version_reached(api, version):
+    told = {**version(**tagged()), "token_id": "xray-ai"}
+    first, again = (api.ask("POST", PATH, told, key="register") for _ in range(2))
+    assert (first.status, again.status) == (201, 200)
+    assert (first.json()["published"], again.json()["published"]) == (True, False)
+    assert first.json()["event_id"] == again.json()["event_id"]
+    events = api.ask("GET", "/api/v1/events?token_id=xray-ai&limit=1000").json()["entries"]
+    (mine,) = [e["event"] for e in events if e["event"]["payload"]["mlflow_run_id"] == told["mlflow_run_id"]]
+    assert (mine["event_id"], mine["event_type"]) == (first.json()["event_id"], "model_registered")
+    payload = mine["payload"]
+    assert payload.pop("timestamp") == mine["timestamp"]
+    assert payload == {
+        "token_id": "XRAY-AI",
+        "mlflow_run_id": told["mlflow_run_id"],
+        "metric_name": "auroc",
+        "metric_value": 0.85,
+        "baseline_value": 0.82,
+        "improvement": 0.03,
+    }
+
+
+def test_a_version_without_tags_is_told_with_its_baseline(api, version):
+    answer = api.ask("POST", PATH, version(), key="register")
+    assert answer.status == 201
+    (entry,) = api.ask("GET", "/api/v1/events?limit=1").json()["entries"]
+    assert entry["event"]["event_id"] == answer.json()["event_id"]
+    assert (entry["event"]["payload"]["metric_value"], entry["event"]["payload"]["improvement"]) == (0.82, 0.0)
+
+
+def test_the_status_of_the_token_stays_as_it_is(api, version, unique):
+    token = unique("T").upper()
+    api.ask("POST", "/api/v1/tokens", {"token_id": token})
+    assert api.ask("POST", PATH, {**version(), "token_id": token}).status == 201
+    assert api.ask("GET", f"/api/v1/tokens/{token}").json()["model_status"] == "draft"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"token_id": "OTHER-AI"}, "token_id"),
+        ({"metric_name": "f1"}, "metric_name"),
+        ({"mlflow_run_id": "another"}, "mlflow_run_id"),
+        ({"baseline_value": "82"}, "baseline_value"),
+        ({"baseline_value": "much"}, "value"),  # what a decimal text is called everywhere
+        ({"version": "x"}, "version"),
+        ({"api_schema": {"inputSchema": {}}}, "api_schema.outputSchema"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_what_the_version_does_not_bear_out_is_refused(api, version, changes, field):
+    told = {**version(**tagged()), "token_id": "XRAY-AI", **changes}
+    answer = api.ask("POST", PATH, told, key="register")
+    assert answer.status == 422
+    assert [p["field"] for p in answer.json()["problems"]] == [field]
+
+
+def test_an_alias_of_the_metric_is_the_metric(api, version):
+    told = {**version(metric="auc", **tagged()), "token_id": "XRAY-AI"}
+    assert api.ask("POST", PATH, told, key="register").status == 201
+
+
+def test_a_version_that_is_not_there_cannot_be_told_of(api, version):
+    answer = api.ask("POST", PATH, {**version(), "version": "9"}, key="register")
+    assert (answer.status, answer.json()["error"]) == (404, "ModelNotFoundError")
+
+
+def test_an_improvement_of_too_many_digits_is_refused_and_no_failure(api, version):
+    told = version(metric="custom_score", baseline="1e-300", **tagged(value="1e300", metric="custom_score"))
+    answer = api.ask("POST", PATH, {**told, "token_id": "XRAY-AI"}, key="register")
+    assert answer.status == 201  # a metric that is not declared has no direction, so no improvement
+    told = version(metric="mse", baseline="1e300", **tagged(value="1e-300", metric="mse"))
+    answer = api.ask("POST", PATH, {**told, "token_id": "XRAY-AI"}, key="register")
+    assert (answer.status, answer.json()["error"]) == (422, "ValidationError")
+
+
+def test_the_webhook_is_told_in_the_shape_of_the_site(api, version):
+    from hokusai_nb.backends.sql.database import Database
+    from hokusai_nb.backends.sql.tables import event_order
+
+    schema = {"inputSchema": {"type": "object"}, "outputSchema": {"type": "number"}}
+    told = {**version(**tagged()), "token_id": "XRAY-AI", "api_schema": schema}
+    event_id = api.ask("POST", PATH, told, key="register").json()["event_id"]
+    with Database.at(api.database).reading() as connection:
+        query = event_order.select().where(event_order.c.event_id == event_id)
+        body = connection.execute(query).mappings().one()["site_body"]
+    assert body["model"] == {
+        "id": "xray-ai",
+        "name": told["model_name"],
+        "status": "registered",
+        "version": told["version"],
+        "run_id": told["mlflow_run_id"],
+        "api_schema": schema,
+    }

@@ -1,0 +1,84 @@
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import pytest
+
+from hokusai_nb.api.options import ServerConfig
+from hokusai_nb.api.serving import serve
+from hokusai_nb.errors import HokusaiError
+from tests.apis import NO_MLFLOW, api_server
+from tests.servers import Scripted
+
+pytestmark = pytest.mark.slow
+
+
+def test_an_address_that_is_taken_is_an_error_in_words(sqlite_config):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(HokusaiError, match=f"Cannot listen at 127.0.0.1 port {port}"):
+            serve(ServerConfig(database=sqlite_config, mlflow_uri=NO_MLFLOW), port=port)
+
+
+def test_what_cannot_be_served_ends_the_process_with_an_error_in_words(tmp_path):
+    code = (
+        "from hokusai_nb.api.options import ServerConfig; from hokusai_nb.api.serving import serve; "
+        "serve(ServerConfig(mlflow_uri='file:///tmp', rate_limit='x'), port=0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "The rate limit 'x' cannot be read." in done.stderr
+
+
+def test_a_server_that_is_told_to_stop_finishes_what_is_under_way(tmp_path):
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(_method, path):
+        if path.endswith("/search"):
+            begun.set()
+            go.wait(10)
+        return 200, {"experiments": []}, {"Content-Type": "application/json"}
+
+    upstream = Scripted(slow)
+    try:
+        with api_server(tmp_path, mlflow_uri=upstream.address) as api:
+            answers = []
+            path = "/api/mlflow/api/2.0/mlflow/experiments/search?max_results=1"
+            asking = threading.Thread(target=lambda: answers.append(api.ask("GET", path, key="read")))
+            asking.start()
+            assert begun.wait(10)
+            api.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            with pytest.raises(OSError, match="refused"):
+                urllib.request.urlopen(f"{api.url}/api/v1/health", timeout=2)
+            assert api.process.poll() is None
+            go.set()
+            asking.join()
+            api.process.wait(15)
+            assert [a.status for a in answers] == [200]
+            messages = [line["message"] for line in api.lines()]
+            assert "Application shutdown complete." in messages
+            assert all(line["level"] in ("info", "warning") for line in api.lines())
+    finally:
+        upstream.close()
+
+
+def test_several_processes_share_a_port_a_database_and_their_metrics(tmp_path, postgres_config):
+    with api_server(tmp_path, database=postgres_config, workers=2) as api:
+        for n in range(40):
+            assert api.ask("POST", "/api/v1/tokens", {"token_id": f"MSG-{n}"}).status == 201
+            assert api.ask("GET", f"/api/v1/tokens/MSG-{n}", key="read").status == 200
+        line = 'hokusai_requests_total{method="POST",route="/api/v1/tokens",status="201"} 40.0'
+        for _ in range(4):  # whichever process answers
+            assert line in api.ask("GET", "/metrics", key="read").content.decode()
+        assert any("counts requests alone" in line["message"] for line in api.lines())
+        api.process.send_signal(signal.SIGTERM)
+        assert api.process.wait(20) in (0, -signal.SIGTERM)
+    stopped = [line for line in api.lines() if line["message"] == "Application shutdown complete."]
+    assert len(stopped) == 2
