@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from contextlib import asynccontextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,7 +15,6 @@ import anyio.to_thread
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
-from starlette.responses import JSONResponse
 
 from hokusai_nb.api import description
 from hokusai_nb.api.auth import Authenticated, Needs, Recent, caller, require
@@ -40,7 +41,8 @@ _ROUTERS = (
     *(health.router, models.router, tokens.router, events.router, catalogue.router),
     models.events_router,
 )
-_ARTIFACTS = re.compile(rf"{MLFLOW}/(ajax-)?api/2\.0/(mlflow-artifacts/|mlflow/upload-artifact)")
+_ARTIFACTS = re.compile(rf"{MLFLOW}/(ajax-)?api/2\.0/mlflow-artifacts/artifacts/")
+"""What MLflow writes to its place as it comes; any other body it takes into its memory first."""
 _FOLDER = "mlartifacts"
 _STOP_SECONDS = 10.0
 
@@ -135,8 +137,12 @@ def _add_descriptions(app: FastAPI, metrics: Metrics) -> None:
             app.openapi_schema = description.of(app, OPEN_PATHS)
         return app.openapi_schema
 
-    async def described() -> JSONResponse:
-        return JSONResponse(openapi())
+    async def described() -> Response:
+        return Response(text(), media_type="application/json")
+
+    @cache
+    def text() -> bytes:
+        return json.dumps(openapi()).encode()
 
     def measured() -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE)

@@ -24,6 +24,8 @@ both. MLflow answers below `/api/mlflow` to any MLflow client with such a key.
 What fails is answered by a problem document (RFC 9457), which says what failed and what to try. A `POST` with an
 `Idempotency-Key` is carried out once: the same request again gets the same answer, marked `Idempotent-Replayed: true`.
 Lists answer a page with `next_cursor`, which the next request hands back as `cursor`.
+
+Prometheus reads `/metrics` with a key of the scope `read`.
 """
 TAGS = [
     {"name": "models", "description": "Versions of registered models and the tokens they are rewarded with."},

@@ -13,6 +13,7 @@ from hokusai_nb.schema.events import events_of, registration_key
 from hokusai_nb.schema.lifecycle import RegistrationFacts, Status, TokenChange, utc_now
 from hokusai_nb.schema.metrics import check_benchmark, find_metric, improvement, same_metric
 from hokusai_nb.schema.problems import Problem, quoted, raise_for, validated
+from hokusai_nb.schema.tokens import check_token
 from hokusai_nb.schema.values import parse_decimal
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def report(services: Services, told: RegistrationEvent) -> Reported:
         ValidationError: What is told is not what the version is tagged with.
     """
     version = versions.get(services.registry.backend, told.model_name, told.version)
-    raise_for(_disagreements(told, version))
+    known = services.confirms(told.token_id)
+    raise_for([*check_token(told.token_id, ticker=known), *_disagreements(told, version)])
     facts = _facts(told, version)
     change = TokenChange(to=Status.REGISTERED, by=_BY, facts=facts)
     event, *_ = events_of(told.token_id, change, utc_now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from hokusai_nb.backends.sql.event_list import find_event
 from hokusai_nb.backends.sql.keys import find_key
 from hokusai_nb.config import settings
 from hokusai_nb.core.registry import ModelRegistry
-from hokusai_nb.errors import TokenNotFoundError
+from hokusai_nb.errors import HokusaiError, TokenNotFoundError
 from hokusai_nb.site.handlers import configured_destinations
 from hokusai_nb.site.opening import open_database
 from hokusai_nb.site.outbox import Outbox
@@ -52,7 +53,8 @@ class Services:
         self.rate: Rate = parse_rate("key", config.rate_limit or found.rate_limit)
         self.wrong_rate: Rate = parse_rate("wrong", config.wrong_key_limit)
         self._checking = threading.Lock()
-        self._ready_at = -_READY_SECONDS
+        self._checked_at = -math.inf
+        self._trouble: HokusaiError | None = HokusaiError("It is not known yet whether the server is ready.")
 
     def open(self) -> None:
         """Open the databases and bring their tables up to date.
@@ -92,18 +94,29 @@ class Services:
         return True
 
     def ensure_ready(self) -> None:
-        """Ask both databases something, once a second at most: anybody may ask for it.
+        """Ask both databases something, once a second at most and in one thread: anybody may ask for it.
 
         Raises:
-            HokusaiError: One of them does not answer.
+            HokusaiError: One of them does not answer, or did not when it was asked last.
         """
-        with self._checking:
-            if time.monotonic() - self._ready_at < _READY_SECONDS:
-                return
+        if time.monotonic() - self._checked_at >= _READY_SECONDS and self._checking.acquire(blocking=False):
+            try:
+                self._trouble = self._asked()
+                self._checked_at = time.monotonic()
+            finally:
+                self._checking.release()
+        if self._trouble is not None:
+            raise self._trouble
+
+    def _asked(self) -> HokusaiError | None:
+        """Return what is wrong with the databases, if anything is."""
+        try:
             self.store.list_tokens(limit=1)
             with self.registry.backend.calling() as client:
                 client.search_registered_models(max_results=1)
-            self._ready_at = time.monotonic()
+        except HokusaiError as error:
+            return error
+        return None
 
 
 def services(request: Request) -> Services:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from hokusai_nb.api.observing import log_as_json
@@ -48,9 +49,10 @@ def serve(config: ServerConfig, host: str = "127.0.0.1", port: int = 8000, worke
     log_as_json(settings().log_level)
     with _listening(host, port) as listener:
         if workers == 1:
-            server = uvicorn.Server(_uvicorn(config, workers))
+            server = uvicorn.Server(_uvicorn(partial(_application, config), config))
             server.config.load()
             _run(partial(server.run, [listener]))
+            _require_start(server.started)
             return
         if settings().redis_url is None:
             logger.warning("Each of the %d processes counts requests alone; HOKUSAI_REDIS_URL joins them.", workers)
@@ -58,7 +60,10 @@ def serve(config: ServerConfig, host: str = "127.0.0.1", port: int = 8000, worke
         with tempfile.TemporaryDirectory(prefix="hokusai-metrics-") as folder:
             # prometheus_client reads it in the processes that are started now.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            _run(Multiprocess(_uvicorn(config, workers), sockets=[listener]).run)
+            settled = _uvicorn(partial(_worker, config), config, workers)
+            several = Multiprocess(settled, sockets=[listener])
+            _run(several.run)
+            _require_start(all(process.exitcode != STARTUP_FAILURE for process in several.processes))
 
 
 def _open(config: ServerConfig) -> None:
@@ -90,9 +95,15 @@ def _listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _uvicorn(config: ServerConfig, workers: int) -> uvicorn.Config:
+def _require_start(started: object) -> None:
+    if not started:
+        what = "The server did not start."
+        raise HokusaiError(what, "What it logged says why.")
+
+
+def _uvicorn(application: Callable[[], FastAPI], config: ServerConfig, workers: int = 1) -> uvicorn.Config:
     return uvicorn.Config(
-        partial(_application, config),
+        application,
         factory=True,
         workers=workers,
         log_config=None,
@@ -104,8 +115,17 @@ def _uvicorn(config: ServerConfig, workers: int) -> uvicorn.Config:
 
 
 def _application(config: ServerConfig) -> FastAPI:
-    """Return the application; called in each process."""
+    """Return the application."""
     from hokusai_nb.api.app import create_app  # noqa: PLC0415 - MLflow's server, which the parent of several needs not
 
-    log_as_json(settings().log_level)
     return create_app(config)
+
+
+def _worker(config: ServerConfig) -> FastAPI:
+    """Return the application of one of several processes; what keeps it from starting would keep the next from it."""
+    log_as_json(settings().log_level)
+    try:
+        return _application(config)
+    except HokusaiError as error:
+        logger.error("%s", error)
+        raise SystemExit(STARTUP_FAILURE) from None

@@ -15,8 +15,9 @@ def client(api, monkeypatch):
 
 
 @pytest.fixture
-def version(client, unique):
+def version(api, client, unique):
     """Make a version: ``version(hokusai_token_id="MSG-AI", …)`` returns what a report of it says."""
+    api.ask("POST", "/api/v1/tokens", {"token_id": "XRAY"})  # there from now on, whoever runs first
 
     def make(metric="auroc", baseline="0.82", **tags):
         run = client.create_run("0").info.run_id
@@ -96,6 +97,12 @@ def test_what_the_version_does_not_bear_out_is_refused(api, version, changes, fi
     answer = api.ask("POST", PATH, told, key="register")
     assert answer.status == 422
     assert [p["field"] for p in answer.json()["problems"]] == [field]
+
+
+@pytest.mark.parametrize("token", ["UNHEARD", "msg_ai", "x" * 100, "größe", "A-B" * 40])
+def test_a_token_that_is_none_is_refused(api, version, token):
+    answer = api.ask("POST", PATH, {**version(), "token_id": token}, key="register")
+    assert (answer.status, answer.json()["problems"][0]["field"]) == (422, "token")
 
 
 def test_an_alias_of_the_metric_is_the_metric(api, version):

@@ -36,6 +36,19 @@ def test_what_cannot_be_served_ends_the_process_with_an_error_in_words(tmp_path)
     assert "The rate limit 'x' cannot be read." in done.stderr
 
 
+def test_what_keeps_one_of_several_processes_from_starting_ends_them_all(tmp_path, sqlite_config):
+    code = (
+        "import sys; from hokusai_nb.api.options import ServerConfig; from hokusai_nb.api.serving import serve; "
+        "serve(ServerConfig.model_validate_json(sys.argv[1]), port=0, workers=2)"
+    )
+    given = ServerConfig(database=sqlite_config, mlflow_uri="mysql://nobody@127.0.0.1:9/x").model_dump_json()
+    done = subprocess.run(
+        [sys.executable, "-c", code, given], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 1
+    assert "Error: " in done.stderr
+
+
 def test_a_server_that_is_told_to_stop_finishes_what_is_under_way(tmp_path):
     begun, go = threading.Event(), threading.Event()
 

@@ -213,9 +213,10 @@ def test_a_deletion_whose_answer_was_lost_is_done(client_of, lost):
 # A server that is not there
 
 
-def test_a_closed_port_is_reported_within_five_seconds(client_of):
+@sooner
+def test_a_closed_port_is_tried_again_and_reported(client_of):
     address = f"http://127.0.0.1:{free_port()}"
-    with takes(1, 5), pytest.raises(ServiceConnectionError, match=f"{address}: the connection failed") as caught:
+    with takes(0.2, 2), pytest.raises(ServiceConnectionError, match=f"{address}: the connection failed") as caught:
         client_of(address).token("XRAY")
     assert "HOKUSAI_API_ENDPOINT" in caught.value.hint
 
@@ -247,7 +248,8 @@ def test_an_answer_that_comes_before_the_sign_of_life_is_taken(client_of):
         assert server.count(HEALTH) == 1
 
 
-def test_a_server_that_freezes_in_the_middle_is_reported_within_five_seconds(client_of):
+@sooner
+def test_a_server_that_freezes_in_the_middle_is_reported(client_of):
     thaw, frozen = threading.Event(), []
 
     def answer(*_):
@@ -259,7 +261,7 @@ def test_a_server_that_freezes_in_the_middle_is_reported_within_five_seconds(cli
         client = client_of(server.address)
         client.token("XRAY")
         frozen.append(True)
-        with takes(0, 5), pytest.raises(ServiceConnectionError, match="did not answer in time"):
+        with takes(0.5, 2), pytest.raises(ServiceConnectionError, match="did not answer in time"):
             client.create_token(NewToken(token_id="XRAY"))
         thaw.set()
         frozen.clear()
