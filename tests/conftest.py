@@ -273,6 +273,18 @@ def postgres_database(postgres_config):
     yield from open_database(postgres_config)
 
 
+@pytest.fixture
+def tokens(tmp_path, monkeypatch):
+    """The token store that the settings name: a SQLite file that is not there yet."""
+    from hokusai_nb.site.opening import open_store
+
+    monkeypatch.setenv("HOKUSAI_DB_TYPE", "sqlite")
+    monkeypatch.setenv("HOKUSAI_DB_NAME", str(tmp_path / "tokens.db"))
+    made = open_store()
+    yield made
+    made.database.close()
+
+
 @pytest.fixture(scope="session")
 def api(tmp_path_factory, migrated_database):
     """The real API server that this worker's tests share: ``url``, ``keys`` by scope, ``ask(method, path, …)``."""

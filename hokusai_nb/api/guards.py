@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BoundedBodies", "KnownHosts", "ProtectingHeaders", "refuse"]
 
+_DRAINED = 64 << 20
+"""Bytes over its limit that are read of a body at most."""
 _ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 _UNLESS_SET = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
 _HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
@@ -104,6 +106,16 @@ class _TooLargeError(Exception):
     """A body went over its limit while it was read."""
 
 
+async def _drain(receive: Receive, limit: int) -> None:
+    """Read some of a body that nobody wants: a sender who is cut off while it sends never sees why."""
+    left = min(limit, _DRAINED)
+    while left > 0:
+        message = await receive()
+        if not message.get("more_body"):
+            return
+        left -= len(message.get("body", b""))
+
+
 class BoundedBodies:
     """Refuses bodies of more bytes than a path may take, whether or not their length is announced.
 
@@ -125,6 +137,7 @@ class BoundedBodies:
         error = Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body has more than {limit:,} bytes.")
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isascii() or not announced.isdigit() or int(announced[:20]) > limit:
+            await _drain(receive, limit)
             await refuse(scope, receive, send, error)
             return
         read, over, started = 0, False, False
@@ -151,4 +164,5 @@ class BoundedBodies:
             if started:
                 raise
         if over and not started:
+            await _drain(receive, limit)
             await refuse(scope, receive, send, error)

@@ -130,7 +130,7 @@ def _first_found(
             own = runs.get_run(backend, mlmodel_run)
         except RunNotFoundError:
             what = f"The model was logged by run {quoted(mlmodel_run)}, which is not in {backend.safe_uri}."
-            doubts.append(Problem(field="value", what=what, hint="Give its value: --value 0.91", severity="warning"))
+            doubts.append(Problem(field="value", what=what, hint="State its value, such as 0.91.", severity="warning"))
         else:
             if (value := measured_value(own, verb.metric)) is not None:
                 return Performance(value, "mlmodel", own), doubts
@@ -190,7 +190,7 @@ def read_metrics(path: Path) -> Mapping[str, Any]:
 
 
 def _malformed(path: Path, what: str) -> ValidationError:
-    hint = f'{path.name} is an object of names and numbers, such as {{"auroc": 0.85}}; correct it, or give --value.'
+    hint = f'{path.name} is an object of names and numbers, such as {{"auroc": 0.85}}; correct it, or state the value.'
     return ValidationError([Problem(field="value", what=what, hint=hint)])
 
 

@@ -10,6 +10,7 @@ from hokusai_nb.core.suggestions import Known, load_suggestions
 from hokusai_nb.errors import AmbiguousModelError, HokusaiError, NoCurrentRunError, NoModelError, RunNotFoundError
 from hokusai_nb.schema.metrics import check_metric, find_metric, known_metrics
 from hokusai_nb.schema.problems import Problem, errors_in
+from hokusai_nb.schema.tokens import check_token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ class Facts:
         """Return what to suggest, by the sources that a verb's options name."""
         measured = [m for m in (self.run.metrics if self.run else ()) if not errors_in(check_metric(m))]
         return {
-            "token_ids": self.known.token_ids,
+            "token_ids": tuple(t for t in self.known.token_ids if not check_token(t)),  # a ticker is not taken here
             "model_names": self.known.model_names,
             "run_metrics": tuple(dict.fromkeys([*measured, *(m.name for m in known_metrics())])),
             "models": tuple(dict.fromkeys([*(m.name for m in self.models), *self.estimators])),

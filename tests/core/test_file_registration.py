@@ -21,10 +21,11 @@ import pytest
 from mlflow.store.artifact import artifact_repository_registry
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
-from hokusai_nb.config import configure
+from hokusai_nb.config import DatabaseConfig, configure
 from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.errors import (
     BaselineError,
+    ConnectionFailedError,
     DatabaseConnectionError,
     DatabaseError,
     MetricValidationError,
@@ -38,6 +39,7 @@ from hokusai_nb.errors import (
 from hokusai_nb.schema.lifecycle import NewToken, Status, TokenChange
 from hokusai_nb.schema.tags import KEY_TAG
 from hokusai_nb.site.sql_store import SqlTokenStore
+from tests.conftest import free_port, open_database
 from tests.rows import add_prompt, row_counts
 
 ADDRESS = "0x" + "ab" * 20
@@ -49,7 +51,7 @@ class Recording(SqlTokenStore):
     def __init__(self, database):
         super().__init__(database)
         self.changes = []
-        self.fail_before, self.fail_after = {}, {}
+        self.fail_before, self.fail_after, self.fail_renewal = {}, {}, []
 
     def change(self, token_id, change):
         self.changes.append(change)
@@ -59,6 +61,11 @@ class Recording(SqlTokenStore):
         if change.to in self.fail_after:
             raise self.fail_after.pop(change.to)
         return made
+
+    def renew(self, token_id, *, owner, lease_seconds):
+        if self.fail_renewal:
+            raise self.fail_renewal.pop()
+        super().renew(token_id, owner=owner, lease_seconds=lease_seconds)
 
 
 @pytest.fixture
@@ -451,6 +458,48 @@ def test_the_lease_is_renewed_as_long_as_the_work_takes(register, tokens, while_
     assert held == [True] * 4
 
 
+def test_a_renewal_that_fails_for_a_moment_is_told_and_costs_nothing(register, tokens, while_uploading, caplog):
+    configure(lease_seconds=0.6)
+    tokens.fail_renewal = [DatabaseError("Database Connection Failed: for a moment.")]
+    while_uploading(lambda: time.sleep(1))
+    try:
+        assert register().status == "registered"
+    finally:
+        configure(lease_seconds=None)
+    assert "The lease of XRAY could not be renewed: Database Connection Failed: for a moment." in caplog.messages
+
+
+def test_a_lease_that_is_lost_is_told_while_the_work_goes_on(register, tokens, while_uploading, caplog):
+    configure(lease_seconds=0.6)
+    tokens.fail_renewal = [TokenStatusError("The registration of XRAY does not hold it any more.")]
+    while_uploading(lambda: time.sleep(0.5))
+    try:
+        assert register().status == "registered"  # the last step found that it holds it all the same
+    finally:
+        configure(lease_seconds=None)
+    assert "The registration of XRAY does not hold it any more." in caplog.messages
+
+
+def test_events_that_cannot_be_delivered_wait_and_the_registration_stands(register, tokens, caplog):
+    class Forgetful(Recording):
+        def change(self, token_id, change):
+            made = super().change(token_id, change)
+            if change.to is Status.REGISTERED:
+                with self.database.transaction() as connection:
+                    connection.exec_driver_sql("ALTER TABLE event_deliveries RENAME TO hidden")
+            return made
+
+    tokens.__class__ = Forgetful
+    assert register().status == "registered"
+    assert "The events of XRAY wait to be delivered: Database Error" in caplog.text
+    assert events_of_database(tokens) == 2
+
+
+def events_of_database(tokens):
+    with tokens.database.reading() as connection:
+        return connection.exec_driver_sql("SELECT COUNT(*) FROM events").scalar()
+
+
 def test_who_was_taken_over_makes_no_version_and_leaves_the_token_alone(register, tokens, store, while_uploading):
     taken = TokenChange(to=Status.REGISTERING, by="other", owner="other", lease_seconds=60)
 
@@ -483,6 +532,71 @@ def test_of_two_registrations_at_once_exactly_one_wins(registry, path, tokens):
         thread.join()
     assert (len(won), len(lost)) == (1, 3)
     assert events_of(tokens) == {"model_registered": 1, "token_ready_for_deploy": 1}
+
+
+def test_a_dead_mlflow_is_told_within_five_seconds_and_leaves_the_token_in_draft(tokens, path):
+    registry, began = ModelRegistry(f"http://127.0.0.1:{free_port()}", token_store=tokens), time.monotonic()
+    with pytest.raises(ConnectionFailedError, match="Failed to connect to MLflow"):
+        registry.register_model("XRAY", path, "auroc", 0.85, 0.82)
+    assert time.monotonic() - began < 5
+    assert steps_of(tokens) == ["draft"]
+
+
+def test_a_dead_token_store_is_told_and_leaves_mlflow_as_it_was(store, path):
+    before = row_counts(store)
+    config = DatabaseConfig(host="127.0.0.1", port=free_port(), database="x", username="u", password="s3cret")
+    for database in open_database(config):
+        registry = ModelRegistry(store, token_store=SqlTokenStore(database))
+        with pytest.raises(DatabaseConnectionError, match="Database Connection Failed") as caught:
+            registry.register_model("XRAY", path, "auroc", 0.85, 0.82)
+    assert "s3cret" not in str(caught.value)
+    assert row_counts(store) == before
+
+
+@pytest.mark.slow
+def test_a_server_that_breaks_every_upload_fails_the_token_and_the_next_attempt_goes_on(tokens, path, proxy, unique):
+    token = unique("X").upper()
+    tokens.create(NewToken(token_id=token), by="site")
+    registry = ModelRegistry(proxy.address, token_store=tokens)
+    proxy.spoil = lambda method, _: "drop" if method == "PUT" else None
+    with pytest.raises(ConnectionFailedError):
+        registry.register_model(token, path, "auroc", 0.85, 0.82)
+    assert steps_of(tokens, token) == ["draft", "registering", "failed"]
+    proxy.spoil = lambda *_: None
+    proxy.requests.clear()
+    made = registry.register_model(token, path, "auroc", 0.85, 0.82)
+    assert (made.version, made.created) == ("1", True)
+    assert proxy.count("runs/create") == 0
+    assert "/#/models/" in made.url
+
+
+@pytest.fixture
+def at_hokusai(api, monkeypatch, tmp_path):
+    """All that a user of the site has set: an API key, and here where the site is."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOKUSAI_API_ENDPOINT", api.url)
+    monkeypatch.setenv("HOKUSAI_API_KEY", api.keys["register"])
+    return api
+
+
+@pytest.mark.slow
+def test_with_an_api_key_alone_the_model_and_the_token_are_the_sites(at_hokusai, mlflow_model, unique):
+    token = unique("X").upper()
+    assert at_hokusai.ask("POST", "/api/v1/tokens", {"token_id": token}).status == 201
+    made = ModelRegistry().register_model(token, mlflow_model, "auroc", 0.85, 0.82)
+    assert (made.version, made.status) == ("1", "registered")
+    history = at_hokusai.ask("GET", f"/api/v1/tokens/{token}/history").json()["entries"]
+    assert [(step["after"], step["by"]) for step in history[1:]] == [
+        ("registering", "register-key"),
+        ("registered", "register-key"),
+    ]
+    events = at_hokusai.ask("GET", f"/api/v1/events?token_id={token}").json()["entries"]
+    assert sorted(e["event"]["event_type"] for e in events) == ["model_registered", "token_ready_for_deploy"]
+    client = mlflow.MlflowClient(at_hokusai.mlflow)
+    stored = {f.path for f in client.list_artifacts(made.mlflow_run_id, "model")}
+    assert "model/MLmodel" in stored
+    with pytest.raises(TokenStatusError, match="Token is not in Draft status"):
+        ModelRegistry().register_model(token, mlflow_model, "auroc", 0.85, 0.82)
 
 
 # Tokens that somebody holds

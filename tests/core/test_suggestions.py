@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.core.suggestions import Known, Suggestions, load_suggestions, store_exists
 from hokusai_nb.errors import ConnectionFailedError
+from tests.tokens import create_token
 
 KNOWN = Known(uri="a", model_names=("m",))
 
@@ -148,8 +150,36 @@ def test_a_file_that_is_not_there_is_known_without_making_it(tmp_path, monkeypat
 
 
 def test_a_store_that_is_not_there_is_not_made_by_asking(tmp_path):
-    from hokusai_nb.core.registry import ModelRegistry
-
     uri = f"sqlite:///{tmp_path / 'new.db'}"
     assert load_suggestions(ModelRegistry(uri)) == Known(uri=uri)
     assert list(tmp_path.iterdir()) == []
+
+
+# The token store
+
+
+def test_tokens_of_the_token_store_are_suggested_beside_those_of_versions(registry, trained, tokens, monkeypatch):
+    with monkeypatch.context() as alone:
+        for name in ("HOKUSAI_DB_TYPE", "HOKUSAI_DB_NAME"):
+            alone.delenv(name)
+        registry.register_run_model(trained(accuracy=0.9).run_id, "m", "MSG-AI", "accuracy")
+    assert load_suggestions(registry).token_ids == ("MSG-AI",), "a store that is not there yet has none"
+    for token_id in ("XRAY", "MSG-AI", "AUDIO-1"):
+        create_token(tokens, token_id)
+    assert load_suggestions(registry).token_ids == ("AUDIO-1", "MSG-AI", "XRAY")
+
+
+def test_tokens_are_suggested_where_there_is_no_registry_yet(tmp_path, tokens):
+    create_token(tokens, "XRAY")
+    uri = f"sqlite:///{tmp_path / 'new.db'}"
+    assert load_suggestions(ModelRegistry(uri)) == Known(uri=uri, token_ids=("XRAY",))
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_a_token_store_that_fails_takes_no_suggestion_of_the_registry_away(registry, trained, monkeypatch, tmp_path):
+    registry.register_run_model(trained(accuracy=0.9).run_id, "m", "MSG-AI", "accuracy")
+    (tmp_path / "tokens.db").write_text("no database at all, and longer than a header of one would be\n" * 20)
+    monkeypatch.setenv("HOKUSAI_DB_TYPE", "sqlite")
+    monkeypatch.setenv("HOKUSAI_DB_NAME", str(tmp_path / "tokens.db"))
+    known = load_suggestions(registry)
+    assert (known.model_names, known.token_ids) == (("m",), ("MSG-AI",))

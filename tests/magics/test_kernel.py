@@ -191,3 +191,29 @@ def test_reloading_keeps_everything_working_and_unloading_ends_it(trained_kernel
     assert trained_kernel.complete("%hokusai_models --js")[0] == []
     trained_kernel.shown("%load_ext hokusai_nb")
     assert trained_kernel.complete("%hokusai_models --js")[0] == ["--json"]
+
+
+def test_a_token_is_shown_completed_and_warned_of(trained_kernel):
+    setup = (
+        "import os\n"
+        "os.environ.update(HOKUSAI_DB_TYPE='sqlite', HOKUSAI_DB_NAME='tokens.db')\n"
+        "from hokusai_nb.schema.lifecycle import NewToken, Status, TokenChange\n"
+        "from hokusai_nb.site.opening import open_store\n"
+        "for name in ('XRAY', 'KERNEL-1'):\n"
+        "    open_store().create(NewToken(token_id=name), by='test')\n"
+        "gone = open_store().change('KERNEL-1', TokenChange(to=Status.ARCHIVED, by='test'))"
+    )
+    trained_kernel.shown(setup)
+    try:
+        ((bundle,), printed) = trained_kernel.shown("%hokusai_status KERNEL-1")
+        assert bundle["text/plain"].startswith("Token KERNEL-1\nStatus   archived\n")
+        assert "archived" in bundle["text/html"]
+        assert printed == ""
+        assert "XRAY" in trained_kernel.complete_until("%hokusai_status X", "XRAY")
+        assert trained_kernel.complete_until("%hokusai_register m --token KER", "KERNEL-1") == ["KERNEL-1"]
+        ((card,), _) = trained_kernel.shown("%hokusai_register warned --token KERNEL-1 --metric accuracy --value 0.9")
+        assert "Warning: Token is not in Draft status: KERNEL-1 is archived." in card["text/plain"]
+        reply, (error,) = trained_kernel.refused("%hokusai_status NO-SUCH")
+        assert (reply["ename"], len(error["traceback"])) == ("TokenNotFoundError", 2)
+    finally:
+        trained_kernel.shown("for name in ('TYPE', 'NAME'):\n    del os.environ[f'HOKUSAI_DB_{name}']")

@@ -10,6 +10,8 @@ import pytest
 
 from hokusai_nb.errors import ValidationError
 from hokusai_nb.magics.prompting import ask, can_ask
+from hokusai_nb.schema.lifecycle import Status
+from tests.tokens import create_token
 
 # In this process: the person is a list of answers.
 
@@ -69,6 +71,13 @@ def test_the_same_questions_are_asked_and_enter_keeps_what_stands_in_brackets(fo
     assert "%hokusai_register m --token MSG-AI --metric accuracy --tag gpu_type=A100" in printed
     (version,) = versions("m")
     assert (version.tags["benchmark_value"], version.tags["gpu_type"]) == ("0.91", "A100")
+
+
+def test_a_token_that_is_not_in_draft_is_said_before_it_is_registered(tokens, form, answers, capsys):
+    create_token(tokens, "DONE-1", Status.REGISTERED)
+    answers("DONE-1", "", "", "accuracy", "", "", "", "y")
+    assert ask(form).version == "1"
+    assert "Token is not in Draft status: DONE-1 is registered." in capsys.readouterr().out
 
 
 def test_a_required_answer_is_asked_for_until_it_is_given(form, answers, capsys):

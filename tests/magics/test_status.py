@@ -1,7 +1,8 @@
-"""``%hokusai`` and ``%hokusai_config`` tell the truth, quickly, and never a secret."""
+"""``%hokusai``, ``%hokusai_config`` and ``%hokusai_status`` tell the truth, quickly, and never a secret."""
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -12,7 +13,9 @@ import mlflow
 import pytest
 
 from hokusai_nb.config import settings
+from hokusai_nb.schema.lifecycle import Status, Token
 from hokusai_nb.schema.overview import OverviewCard, SettingsCard
+from tests.tokens import create_token
 
 
 def text(record):
@@ -172,3 +175,85 @@ def test_a_wrong_setting_is_refused_and_none_is_changed(run, refused, store):
     assert "Contributor address invalid: 'me'" in lines[0]
     assert settings().notebook_provenance is True
     assert mlflow.get_tracking_uri() == store
+
+
+# Tokens
+
+
+def test_a_token_is_shown_with_its_status_and_its_benchmark_as_html_and_text(run, tokens):
+    create_token(tokens, "MSG-AI", Status.REGISTERED)
+    token = run("%hokusai_status msg-ai")
+    assert isinstance(token, Token)
+    bundle = token._repr_mimebundle_()
+    assert bundle["text/plain"].startswith(
+        "Token MSG-AI\nStatus     registered\nBenchmark  accuracy = 0.9\nBaseline   0.8"
+    )
+    assert "registered" in bundle["text/html"]
+    assert "<table" in bundle["text/html"]
+
+
+def test_a_ticker_is_read_too_and_a_token_in_draft_has_no_benchmark(run, tokens):
+    create_token(tokens, "XRAY")
+    assert run("%hokusai_status XRAY").model_status is Status.DRAFT
+    assert "Benchmark" not in text(run("%hokusai_status XRAY"))
+
+
+def test_the_record_is_a_value_and_json_is_text(run, tokens):
+    create_token(tokens, "MSG-AI", Status.DEPLOYED)
+    assert run("t = %hokusai_status MSG-AI\nt.model_status.value") == "deployed"
+    found = json.loads(run("%hokusai_status MSG-AI --json"))
+    assert (found["token_id"], found["model_status"], found["metric_value"]) == ("MSG-AI", "deployed", "0.9")
+
+
+def test_a_token_that_is_held_says_until_when(run, tokens):
+    create_token(tokens, "MSG-AI", Status.REGISTERING)
+    assert "Held until" in text(run("%hokusai_status MSG-AI"))
+
+
+@pytest.mark.parametrize(
+    ("line", "first"),
+    [
+        ("%hokusai_status NO-SUCH", "TokenNotFoundError: Token not found: 'NO-SUCH'."),
+        ("%hokusai_status msg_ai", "ValidationError: Token ID format invalid: 'MSG_AI'"),
+        ("%hokusai_status", "ValidationError: TOKEN is missing."),
+        ("%hokusai_status A-B C-D", "UsageError: There is no place for the argument 'C-D'."),
+    ],
+)
+def test_a_token_that_cannot_be_shown_is_an_error_of_few_lines(refused, tokens, line, first):
+    create_token(tokens, "MSG-AI")
+    lines = refused(line)
+    assert lines[0].startswith(first)
+    assert len(lines) <= 3
+
+
+def test_a_database_that_is_down_is_said_within_five_seconds_and_without_its_password(refused, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    given = {"TYPE": "postgresql", "HOST": "127.0.0.1", "PORT": str(port), "NAME": "site", "PASSWORD": "s3cret"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"HOKUSAI_DB_{name}", value)
+    started = time.monotonic()
+    lines = refused("%hokusai_status MSG-AI")
+    assert time.monotonic() - started < 5
+    assert lines[0].startswith("DatabaseConnectionError: Database Connection Failed")
+    assert "s3cret" not in "".join(lines)
+
+
+def test_in_mock_mode_a_status_says_that_it_is_simulated(run, monkeypatch):
+    monkeypatch.setenv("HOKUSAI_MOCK_MODE", "true")
+    assert "Simulated" in text(run("%hokusai_status ANY-THING"))
+
+
+def test_the_overview_and_the_settings_show_where_tokens_are_kept(run, tokens):
+    assert f"{tokens.description} (set by HOKUSAI_DB_…)" in text(run("%hokusai"))
+    assert tokens.description in text(run("%hokusai_config"))
+
+
+def test_a_registration_by_a_line_says_that_its_token_is_not_in_draft(run, tokens, trained):
+    create_token(tokens, "MSG-AI", Status.ARCHIVED)
+    made = run(f"%hokusai_register m --token MSG-AI --metric accuracy --run {trained(accuracy=0.9).run_id}")
+    assert made.version == "1"
+    assert "Warning: Token is not in Draft status: MSG-AI is archived." in text(made)
+    assert "Token is not in Draft status" in run(
+        f"%hokusai_register n --token MSG-AI --metric accuracy --run {made.run_id} --dry-run --json"
+    )

@@ -1,7 +1,6 @@
 """The calls of the Hokusai API, each described once; the clients make them.
 
-A function takes what a caller gives and returns the `Call`: pure, so that nothing here knows whether
-somebody waits for the answer or awaits it.
+Pure functions: nothing here knows whether somebody waits for the answer or awaits it.
 """
 
 from __future__ import annotations
@@ -9,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import pydantic
-
+from hokusai_nb.backends.http import replies
 from hokusai_nb.backends.http.call import (
     HEALTH,
     Call,
@@ -25,12 +23,12 @@ from hokusai_nb.backends.http.call import (
 )
 from hokusai_nb.schema.events import Event, EventPage, EventRecord, RegistrationEvent
 from hokusai_nb.schema.lifecycle import NewToken, Status, Token, TokenChange, TokenPage, Transition
-from hokusai_nb.schema.metrics import Metric
 from hokusai_nb.schema.problems import raise_for
 from hokusai_nb.schema.records import Comparison, Lineage, RegisteredModel
 from hokusai_nb.schema.tags import REQUIRED_TAGS, check_extra_tags, check_tags, tag_text
 
 if TYPE_CHECKING:
+    from hokusai_nb.schema.metrics import Metric
     from hokusai_nb.schema.verbs import Register
 
 __all__ = [
@@ -61,39 +59,6 @@ PAGE_SIZE = 100
 """Entries that are asked for at a time, unless a caller wants another number."""
 
 
-class _ModelPage(pydantic.BaseModel, frozen=True):
-    entries: tuple[RegisteredModel, ...]
-    next_cursor: str | None = None
-
-
-class _Transitions(pydantic.BaseModel):
-    entries: tuple[Transition, ...]
-
-
-class _Metrics(pydantic.BaseModel):
-    entries: tuple[Metric, ...]
-
-
-class _Published(pydantic.BaseModel):
-    published: bool
-
-
-class _Health(pydantic.BaseModel):
-    status: str
-
-
-def _published(content: bytes) -> bool:
-    return _Published.model_validate_json(content).published
-
-
-def _status(content: bytes) -> str:
-    return _Health.model_validate_json(content).status
-
-
-def _nothing(content: bytes) -> None:
-    del content
-
-
 # Models
 
 
@@ -121,7 +86,7 @@ def models(
         page_size: How many are asked for at a time.
     """
     query = as_query(prefix=prefix or None, token=token, limit=page_size)
-    return Call("GET", "/api/v1/models", _ModelPage.model_validate_json, query)
+    return Call("GET", "/api/v1/models", replies.ModelPage.model_validate_json, query)
 
 
 def model(name: str, version: int | str | None = None) -> Call[RegisteredModel]:
@@ -178,12 +143,12 @@ def delete_version(name: str, version: int | str) -> Call[None]:
     Raises:
         ModelNotFoundError: No such model or version.
     """
-    return Call("DELETE", version_path(name, version), _nothing, gone_is_done=True)
+    return Call("DELETE", version_path(name, version), replies.nothing, gone_is_done=True)
 
 
 def metrics() -> Call[tuple[Metric, ...]]:
     """Return the metrics that the server knows."""
-    return Call("GET", "/api/v1/metrics", lambda content: _Metrics.model_validate_json(content).entries)
+    return Call("GET", "/api/v1/metrics", replies.catalogue)
 
 
 # Tokens
@@ -223,8 +188,7 @@ def history(token_id: str) -> Call[tuple[Transition, ...]]:
     Raises:
         TokenNotFoundError: There is no such token.
     """
-    path = f"{token_path(token_id)}/history"
-    return Call("GET", path, lambda content: _Transitions.model_validate_json(content).entries)
+    return Call("GET", f"{token_path(token_id)}/history", replies.transitions)
 
 
 def change_token(token_id: str, change: TokenChange) -> Call[Token]:
@@ -244,8 +208,8 @@ def renew_lease(token_id: str, *, owner: str, lease_seconds: float) -> Call[None
     Raises:
         TokenStatusError: The owner does not hold it any more.
     """
-    body = as_body({"owner": owner, "lease_seconds": lease_seconds})
-    return Call("PUT", f"{token_path(token_id)}/lease", _nothing, body=body)
+    lease = as_body({"owner": owner, "lease_seconds": lease_seconds})
+    return Call("PUT", f"{token_path(token_id)}/lease", replies.nothing, body=lease)
 
 
 # Events
@@ -271,7 +235,7 @@ def publish(event: Event, *, key: str) -> Call[bool]:
         key: What it is recognised by when it is published again.
     """
     body = as_body({"event": event.model_dump(mode="json"), "key": key})
-    return Call("POST", "/api/v1/events", _published, body=body)
+    return Call("POST", "/api/v1/events", replies.published, body=body)
 
 
 def retry_event(event_id: str) -> Call[EventRecord]:
@@ -285,12 +249,12 @@ def retry_event(event_id: str) -> Call[EventRecord]:
 
 def report_registration(event: RegistrationEvent) -> Call[bool]:
     """Tell of a registration that was made elsewhere, and return whether it was news."""
-    return Call("POST", "/api/models/tokenized-registration-events", _published, body=as_body(event))
+    return Call("POST", "/api/models/tokenized-registration-events", replies.published, body=as_body(event))
 
 
 def health() -> Call[str]:
     """Return ``ok`` if the server is up."""
-    return Call("GET", HEALTH, _status, repeat=False)
+    return Call("GET", HEALTH, replies.status, repeat=False)
 
 
 def ready() -> Call[str]:
@@ -299,4 +263,4 @@ def ready() -> Call[str]:
     Raises:
         DatabaseConnectionError, ConnectionFailedError: What stands behind it does not answer.
     """
-    return Call("GET", "/api/v1/ready", _status, repeat=False)
+    return Call("GET", "/api/v1/ready", replies.status, repeat=False)

@@ -18,7 +18,7 @@ __all__ = ["driver_missing", "translate", "unreachable"]
 
 _LONGEST = 200
 _PACKAGES = {"psycopg": "hokusai_nb[postgres]"}
-_CHECK = "Check the --db-config file or the HOKUSAI_DB_ variables."
+_CHECK = "Check the file that describes the database, or the HOKUSAI_DB_ variables."
 _BUSY_STATES = {"55P03", "57014", "40P01", "40001"}  # lock not available, cancelled, deadlock, serialization failure
 
 _REFUSED = "the user name or the password is refused", _CHECK

@@ -236,9 +236,7 @@ def test_a_file_that_changes_while_such_a_store_takes_it_is_noticed(store, run_i
 
 
 @pytest.mark.slow
-def test_where_parts_are_wanted_mlflow_decides_if_the_server_takes_them(
-    server, folder, unique, place, monkeypatch
-):
+def test_where_parts_are_wanted_mlflow_decides_if_the_server_takes_them(server, folder, unique, place, monkeypatch):
     monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "true")
     monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE", "1")
     (folder / "empty.py").unlink()
