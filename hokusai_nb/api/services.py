@@ -48,7 +48,7 @@ class Services:
         self.database = open_database(config.database)
         self.store = SqlTokenStore(self.database, configured_destinations(webhook))
         self.outbox = Outbox(self.database)
-        self.registry = ModelRegistry(config.mlflow_uri)
+        self.registry = ModelRegistry(config.mlflow_uri, token_store=self.store)
         self.limiter = Limiter(found.redis_url)
         self.rate: Rate = parse_rate("key", config.rate_limit or found.rate_limit)
         self.wrong_rate: Rate = parse_rate("wrong", config.wrong_key_limit)

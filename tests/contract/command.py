@@ -7,7 +7,6 @@ is not here.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -27,9 +26,9 @@ class Failed(Exception):  # noqa: N818 - the end of the command, whatever it is 
 
     def __init__(self, code, stderr):
         super().__init__(f"{code} {stderr}")
+        assert stderr.startswith("Error: "), stderr
         self.code = code
-        begin, self.what, self.hint = stderr.removesuffix("\n").replace("Error: ", "Error:\n", 1).split("\n", 2)
-        assert begin == "Error:", stderr
+        self.what, _, self.hint = stderr.removeprefix("Error: ").removesuffix("\n").partition("\n")
 
 
 class CommandFace:
@@ -47,11 +46,8 @@ class CommandFace:
         self.folder = folder
 
     def run(self, *line):
-        """Run a command and return what it printed; what begins with a dash is not taken for an option."""
-        words = [HOKUSAI, *map(str, line)]
-        done = subprocess.run(
-            words, env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False
-        )
+        words, inside = [HOKUSAI, *map(str, line)], {"env": self.environment, "cwd": self.folder}
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, **inside)
         if done.returncode:
             assert done.stdout == ""
             raise Failed(done.returncode, done.stderr)
@@ -71,7 +67,7 @@ class CommandFace:
             cursor = ["--cursor", page.next_cursor]
 
     def register(self, values):
-        line = []
+        line = [values["name"]]
         for name, value in values.items():
             if name == "tags":
                 line += [f"--tag={key}={text}" for key, text in value.items()]
@@ -79,7 +75,7 @@ class CommandFace:
                 line += [f"--{name.replace('_', '-')}"] if value else []
             elif name != "name":
                 line.append(f"--{name}={value}")
-        return self.read(RegisteredModel, "model", "register-run", *line, "--", values["name"])
+        return self.read(RegisteredModel, "model", "register-run", *line)
 
     def show(self, name, version=None):
         return self.read(RegisteredModel, "model", "show", name, *([] if version is None else [version]))

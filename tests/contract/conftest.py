@@ -15,19 +15,23 @@ from hokusai_nb.site.outbox import Outbox
 from hokusai_nb.site.sql_store import SqlTokenStore
 from tests.backends.http.awaited import Awaited
 from tests.conftest import train
+from tests.contract.command import CommandFace
 from tests.contract.faces import ClientFace, HttpFace, PythonFace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FACES = ("python", "http", "client", "async client")
+COMMANDS = ("command", "command with a key")
+"""The shell on the databases themselves, and with nothing but an API key; only where a test asks for them."""
 
 
 @dataclass(frozen=True)
 class Platform:
-    """A running platform: its faces by name, and the store that its runs are in."""
+    """A running platform: its faces by name, the slow ones apart, and the store that its runs are in."""
 
     faces: Mapping[str, object]
+    commands: Mapping[str, object]
     mlflow_uri: str
 
     @property
@@ -40,8 +44,23 @@ class Platform:
         return train(self.mlflow_uri, **given)
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "also(*names): of the slow faces, these take part in the test too")
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test with each face: its claim holds for all of them."""
+    if "face" in metafunc.fixturenames:
+        metafunc.parametrize("face", [*FACES, *also(metafunc.definition)], indirect=True)
+
+
+def also(test):
+    """The slow faces that take part in a test, or in this case of it."""
+    return [name for marker in test.iter_markers("also") for name in marker.args]
+
+
 @pytest.fixture(scope="session")
-def platform(api):
+def platform(api, tmp_path_factory):
     """The platform that this worker's tests share; what a test makes has names of its own."""
     database = Database.at(api.database)
     store = SqlTokenStore(database, configured_destinations())
@@ -52,22 +71,36 @@ def platform(api):
         "client": ClientFace(HokusaiClient(api.url, key)),
         "async client": ClientFace(Awaited(api.url, key)),
     }
-    yield Platform(faces, api.mlflow_uri)
+    yield Platform(faces, commands(api, tmp_path_factory.mktemp("shell")), api.mlflow_uri)
     for name in FACES[1:]:
         faces[name].close()
     database.close()
 
 
-@pytest.fixture(params=FACES)
-def face(request, platform):
-    """Each face: the test's claim holds for all of them."""
-    return platform.faces[request.param]
+def commands(api, folder):
+    """The shell's faces by name."""
+    stores = {
+        "MLFLOW_TRACKING_URI": api.mlflow_uri,
+        "HOKUSAI_DB_TYPE": api.database.db_type,
+        "HOKUSAI_DB_NAME": api.database.database,
+    }
+    server = {"HOKUSAI_API_KEY": api.keys["admin"], "HOKUSAI_API_ENDPOINT": api.url}
+    return {
+        "command": CommandFace(stores, api.mlflow_uri, folder),
+        "command with a key": CommandFace(server, api.mlflow, folder),
+    }
 
 
 @pytest.fixture
-def every(platform):
+def face(request, platform):
+    """Each face in turn."""
+    return {**platform.faces, **platform.commands}[request.param]
+
+
+@pytest.fixture
+def every(request, platform):
     """All faces at once, to compare what they say of one thing."""
-    return list(platform.faces.values())
+    return [*platform.faces.values(), *(platform.commands[name] for name in also(request.node))]
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The faces of the platform, one adapter each with the same verbs: what differs between them is only how one asks.
 
-A further face, such as a command that is run as a subprocess, is one more class here and one more entry in
-`FACES` of ``conftest.py``. Its verbs return the records of the schema and raise what `told` can read.
+A further face is one more class here and one more entry in `FACES` of ``conftest.py``. Its verbs return the records
+of the schema and raise what `told` can read. The shell's face is in ``command.py``.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from urllib.parse import quote
 import httpx
 import pydantic
 
+from hokusai_nb import errors
+from hokusai_nb.cli.groups import exit_code
 from hokusai_nb.errors import HokusaiError, ValidationError
 from hokusai_nb.schema.events import EventPage, EventRecord
 from hokusai_nb.schema.lifecycle import NewToken, Token, TokenChange, TokenPage, Transition
 from hokusai_nb.schema.problems import Problem, problems_in
 from hokusai_nb.schema.records import Comparison, Lineage, RegisteredModel
 from hokusai_nb.schema.verbs import Register
+from tests.contract.command import Failed
 
 
 def record(kind, values):
@@ -271,7 +274,23 @@ def refusal(face, ask):
         found = ask(face)
     except (HokusaiError, Refused) as error:
         kind, what, *rest = told(error)
-        # Where a server keeps its models is its own affair.
-        return kind, what.replace(getattr(face, "place", "the registry"), "the registry"), *rest
-    msg = f"{type(face).__name__} did not refuse: {found!r}"
-    raise AssertionError(msg)
+    except Failed as error:
+        kind, what, *rest = error.code, error.what, error.hint
+    else:
+        msg = f"{type(face).__name__} did not refuse: {found!r}"
+        raise AssertionError(msg)
+    # Where a server keeps its models is its own affair.
+    return kind, what.replace(getattr(face, "place", "the registry"), "the registry"), *rest
+
+
+def refused_alike(faces, ask):
+    """What all faces say where they refuse, as the first says it; fails where one of them says something else.
+
+    A command says an error's class by its exit code, and its problems in the lines of the hint.
+    """
+    first, *others = [refusal(face, ask) for face in faces]
+    name, what, hint, _ = first
+    kind = getattr(errors, name)
+    in_a_shell = exit_code(kind.__new__(kind)), what, hint
+    assert others == [in_a_shell if isinstance(said[0], int) else first for said in others]
+    return first

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.contract.faces import refusal
+from tests.contract.faces import refusal, refused_alike
 
 pytestmark = pytest.mark.slow
 STRANGE = ['it\'s a "model"', "50% off?x=1&y#z", "größe 数", "a\nb", "a\\b;c", " lead", "%2F"]
@@ -29,6 +29,7 @@ def two_versions(platform, unique, token_id):
     return name
 
 
+@pytest.mark.also("command", "command with a key")
 def test_a_registration_makes_a_version_with_what_was_asked_for(face, platform, unique, token_id):
     run, name = platform.trained(accuracy=0.9), unique("churn")
     made = face.register(values(run.run_id, name, token_id.lower(), tags={"gpu_type": "A100"}))
@@ -69,16 +70,16 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(face, platform, unique,
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"token": "msg_ai"},
+        pytest.param({"token": "msg_ai"}, marks=pytest.mark.also("command")),
         {"token": "XRAY"},
-        {"value": "13.4", "metric": "reply_rate"},
+        pytest.param({"value": "13.4", "metric": "reply_rate"}, marks=pytest.mark.also("command")),
         {"value": "ninety"},
         {"metric": "F1 Score"},
         {"name": "a/b"},
         {"tags": {"contributor_address": "0x12"}},
         {"tags": {"benchmark_value": "1"}, "token": "x"},
         {"no_such_field": 1},
-        {"run": "0" * 32},
+        pytest.param({"run": "0" * 32}, marks=pytest.mark.also("command")),
         {"run": "it's no run"},
         {"model": "no-such-model"},
         {"model": "models:/m-0000"},
@@ -89,8 +90,7 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(face, platform, unique,
 def test_what_is_refused_is_refused_in_the_same_words_everywhere(every, platform, unique, token_id, wrong):
     run = platform.trained(accuracy=0.9)
     given = values(**{"run_id": run.run_id, "name": unique("churn"), "token_id": token_id, **wrong})
-    said = [refusal(face, lambda f: f.register(given)) for face in every]
-    assert said == [said[0]] * len(every)
+    refused_alike(every, lambda f: f.register(given))
 
 
 def test_every_face_shows_the_same_record(every, two_versions):
@@ -100,15 +100,27 @@ def test_every_face_shows_the_same_record(every, two_versions):
     assert found[0].benchmark_value == "0.85"
 
 
-def test_every_face_lists_the_same_versions(every, two_versions, token_id):
-    for asked in ({"prefix": two_versions[:-2]}, {"token": token_id}, {"token": token_id.lower()}):
-        found = [face.list_models(**asked) for face in every]
-        assert found == [found[0]] * len(every)
-        assert [(m.name, m.version) for m in found[0]] == [(two_versions, "1"), (two_versions, "2")]
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda name, _: {"prefix": name[:-2]},
+        lambda _, token: {"token": token},
+        lambda _, token: {"token": token.lower()},
+        pytest.param(lambda name, token: {"prefix": name, "token": token}, marks=pytest.mark.also("command")),
+    ],
+)
+def test_every_face_lists_the_same_versions(every, two_versions, token_id, asked):
+    found = [face.list_models(**asked(two_versions, token_id)) for face in every]
+    assert found == [found[0]] * len(every)
+    assert [(m.name, m.version) for m in found[0]] == [(two_versions, "1"), (two_versions, "2")]
+
+
+def test_no_face_lists_what_is_not_there(every):
     assert [face.list_models(prefix="no-such-") for face in every] == [[]] * len(every)
     assert [face.list_models(token="NO-SUCH") for face in every] == [[]] * len(every)
 
 
+@pytest.mark.also("command")
 def test_every_face_tells_the_same_lineage_exactly(every, two_versions):
     found = [face.lineage(two_versions) for face in every]
     assert [str(f.model_dump()) for f in found] == [str(found[0].model_dump())] * len(every)
@@ -116,6 +128,7 @@ def test_every_face_tells_the_same_lineage_exactly(every, two_versions):
     assert str(found[0][1].run.metrics["broken"]) == "nan"
 
 
+@pytest.mark.also("command")
 def test_every_face_compares_alike(every, two_versions):
     found = [face.compare(two_versions, 1, "2") for face in every]
     assert {str(f.model_dump()) for f in found} == {str(found[0].model_dump())}
@@ -123,11 +136,12 @@ def test_every_face_compares_alike(every, two_versions):
     assert ("parameter", "depth", "0", "5") in found[0].differences()
 
 
-def test_tags_are_set_and_the_others_stay(face, two_versions):
+@pytest.mark.also("command")
+def test_tags_are_set_and_the_others_stay(face, platform, two_versions):
     changed = face.update_tags(two_versions, 1, {"gpu_type": "H100", "training_hours": 2})
     assert (changed.tags["gpu_type"], changed.tags["training_hours"]) == ("H100", "2")
     assert changed.tags["dataset_version"] == "0.80"
-    assert face.show(two_versions, 1).tags == changed.tags
+    assert platform.faces["python"].show(two_versions, 1).tags == changed.tags
 
 
 @pytest.mark.parametrize(
@@ -145,9 +159,7 @@ def test_tags_are_set_and_the_others_stay(face, two_versions):
 )
 def test_tags_that_would_not_be_valid_are_refused_in_the_same_words_everywhere(every, two_versions, tags):
     before = every[0].show(two_versions, 1)
-    said = [refusal(face, lambda f: f.update_tags(two_versions, 1, tags)) for face in every]
-    assert said == [said[0]] * len(every)
-    assert said[0][0] == "ValidationError"
+    assert refused_alike(every, lambda f: f.update_tags(two_versions, 1, tags))[0] == "ValidationError"
     assert every[0].show(two_versions, 1) == before
 
 
@@ -159,12 +171,15 @@ def test_setting_no_tag_or_one_of_no_value_changes_nothing(platform, two_version
         assert face.show(two_versions, 1) == before
 
 
+@pytest.mark.also("command")
 def test_a_deleted_version_is_gone_and_its_number_is_not_given_out_again(face, platform, two_versions, token_id):
     face.delete(two_versions, 2)
-    assert refusal(face, lambda f: f.show(two_versions, 2))[0] == "ModelNotFoundError"
-    assert refusal(face, lambda f: f.delete(two_versions, 2))[0] == "ModelNotFoundError"
+    for other in platform.faces.values():
+        assert refusal(other, lambda f: f.show(two_versions, 2))[0] == "ModelNotFoundError"
+        assert refusal(other, lambda f: f.delete(two_versions, 2))[0] == "ModelNotFoundError"
     run = platform.trained(accuracy=0.9)
-    assert face.register(values(run.run_id, two_versions, token_id)).version in ("2", "3")
+    made = platform.faces["python"].register(values(run.run_id, two_versions, token_id))
+    assert made.version in ("2", "3")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +187,7 @@ def test_a_deleted_version_is_gone_and_its_number_is_not_given_out_again(face, p
     [
         lambda f, _: f.show("no-such-model"),
         lambda f, _: f.show("no-such-model", 1),
-        lambda f, name: f.show(name, 99),
+        pytest.param(lambda f, name: f.show(name, 99), marks=pytest.mark.also("command")),
         lambda f, _: f.lineage("no-such-model"),
         lambda f, _: f.compare("no-such-model", 1, 2),
         lambda f, name: f.compare(name, 1, 99),
@@ -182,9 +197,7 @@ def test_a_deleted_version_is_gone_and_its_number_is_not_given_out_again(face, p
     ],
 )
 def test_what_is_not_there_is_missed_in_the_same_words_everywhere(every, two_versions, ask):
-    said = [refusal(face, lambda f: ask(f, two_versions)) for face in every]
-    assert said == [said[0]] * len(every)
-    assert said[0][0] == "ModelNotFoundError"
+    assert refused_alike(every, lambda f: ask(f, two_versions))[0] == "ModelNotFoundError"
 
 
 @pytest.mark.parametrize("name", STRANGE)

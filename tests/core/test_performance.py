@@ -106,7 +106,7 @@ def test_a_metrics_file_that_cannot_be_understood_is_an_error_and_no_reason_to_d
     with pytest.raises(ValidationError) as caught:
         found()
     assert what in caught.value.what
-    assert "--value" in caught.value.hint
+    assert "state the value" in caught.value.hint
     assert found(value="0.9").source == "given"
 
 

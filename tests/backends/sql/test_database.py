@@ -110,7 +110,7 @@ def test_a_host_that_refuses_is_told_at_once():
     config = DatabaseConfig(host="127.0.0.1", port=free_port(), database="x", username="me", password=SECRET)
     error = refusal(config)
     assert error.what.endswith(f"postgresql://127.0.0.1:{config.port}/x: nothing answers at this host and port.")
-    assert "--db-config" in error.hint
+    assert "HOKUSAI_DB_" in error.hint
 
 
 def test_a_host_that_never_answers_is_given_up_within_seconds():
