@@ -24,6 +24,7 @@ from hokusai_nb.core.improving import best_before, decimal_text
 from hokusai_nb.core.provenance import collect
 from hokusai_nb.core.tagging import key_of, stated_tags, storable, tags_from_run
 from hokusai_nb.errors import TokenStatusError
+from hokusai_nb.log import logger
 from hokusai_nb.schema.lifecycle import RegistrationFacts
 from hokusai_nb.schema.problems import raise_for
 from hokusai_nb.schema.registrations import Registration
@@ -147,9 +148,13 @@ def register_file(
         DatabaseError, ServiceError: The token store fails.
     """
     token = store.get(verb.token)
+    logger.debug("Token %s is %s in %s.", token.token_id, token.model_status.value, store.description)
     attempt = Attempt(store, token, by=by, lease_seconds=settings().lease_seconds)
     ensure_free(token, attempt.claim)
     plan = _plan(backend, verb, progress=progress)
+    reached, files = plan.reached, plan.files
+    logger.debug("%s = %s (%s), baseline %s.", verb.metric, reached.value, reached.source, verb.baseline)
+    logger.debug("%s: %d files, %d bytes, sha256 %s.", files.name, len(files.files), files.size, files.digest)
     if verb.dry_run:
         return _preview(backend, plan, token)
     try:
@@ -158,6 +163,7 @@ def register_file(
             made = creation.find_registration(backend, plan.name, plan.key) or _made(
                 backend, plan, attempt, by=by, progress=progress
             )
+            logger.debug("Version %s of %s in %s.", made.version, made.name, backend.safe_uri)
             token = attempt.complete(_facts(backend, plan, made, gained))
     finally:
         if after is not None:
@@ -226,6 +232,7 @@ def _bar(title: str, size: int, *, progress: bool) -> Iterator[Callable[[int], N
 def _made(backend: Backend, plan: _Plan, attempt: Attempt, *, by: str, progress: bool) -> RegisteredModel:
     """Upload the files and create the version, going on from where an earlier attempt was killed."""
     tags = {"mlflow.user": by, TOKEN_TAG: plan.verb.token, **plan.about_files()}
+    logger.debug("Token %s is held; the files go to %s.", plan.verb.token, backend.safe_uri)
     run = registration_runs.obtain(backend, plan.key, f"{plan.verb.token} {plan.files.name}", storable(tags))
     try:
         with _bar(f"Uploading {plan.files.name}", plan.files.size, progress=progress) as tell:
