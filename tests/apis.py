@@ -94,6 +94,13 @@ def make_keys(database):
     return {scope: create_key(opened, f"{scope}-key", scope).key for scope in ("read", "register", "admin")}
 
 
+def close(database):
+    """Forget a database in this process: the next of its name may be another."""
+    from hokusai_nb.backends.sql.database import Database
+
+    Database.at(database).close()
+
+
 @contextmanager
 def api_server(folder, migrated=None, *, database=None, workers=1, env=None, **options):
     """Start the server in a process of its own.
@@ -126,6 +133,7 @@ def api_server(folder, migrated=None, *, database=None, workers=1, env=None, **o
         yield api
     finally:
         end(process)
+        close(database)
 
 
 def _wait_until_up(api):
@@ -181,4 +189,4 @@ def api_thread(database, **options):
         with app_thread(app) as url:
             yield Api(url, keys, database, app=app)
     finally:
-        app.state.services.database.close()
+        close(database)

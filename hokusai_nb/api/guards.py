@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 
 from hokusai_nb.api.mlflow_mount import refusal
@@ -22,6 +23,8 @@ __all__ = ["BoundedBodies", "KnownHosts", "ProtectingHeaders", "refuse"]
 
 _DRAINED = 64 << 20
 """Bytes over its limit that are read of a body at most."""
+_DRAINED_ANYWAY = 1 << 20
+_DRAIN_SECONDS = 1.0
 _ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 _UNLESS_SET = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
 _HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
@@ -106,14 +109,17 @@ class _TooLargeError(Exception):
     """A body went over its limit while it was read."""
 
 
-async def _drain(receive: Receive, limit: int) -> None:
+async def _drain(scope: Scope, receive: Receive, limit: int) -> None:
     """Read some of a body that nobody wants: a sender who is cut off while it sends never sees why."""
-    left = min(limit, _DRAINED)
-    while left > 0:
-        message = await receive()
-        if not message.get("more_body"):
-            return
-        left -= len(message.get("body", b""))
+    if "expect" in Headers(scope=scope):  # it waits for our word before it sends
+        return
+    left = min(max(limit, _DRAINED_ANYWAY), _DRAINED)
+    with anyio.move_on_after(_DRAIN_SECONDS):
+        while left > 0:
+            message = await receive()
+            if not message.get("more_body"):
+                return
+            left -= len(message.get("body", b""))
 
 
 class BoundedBodies:
@@ -137,7 +143,7 @@ class BoundedBodies:
         error = Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body has more than {limit:,} bytes.")
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isascii() or not announced.isdigit() or int(announced[:20]) > limit:
-            await _drain(receive, limit)
+            await _drain(scope, receive, limit)
             await refuse(scope, receive, send, error)
             return
         read, over, started = 0, False, False
@@ -164,5 +170,5 @@ class BoundedBodies:
             if started:
                 raise
         if over and not started:
-            await _drain(receive, limit)
+            await _drain(scope, receive, limit)
             await refuse(scope, receive, send, error)

@@ -106,7 +106,7 @@ class Services:
             finally:
                 self._checking.release()
         if self._trouble is not None:
-            raise self._trouble
+            raise self._trouble.with_traceback(None)  # it is raised many times, and would remember each
 
     def _asked(self) -> HokusaiError | None:
         """Return what is wrong with the databases, if anything is."""

@@ -1,5 +1,4 @@
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -7,7 +6,6 @@ import pytest
 from hokusai_nb.backends.sql.database import Database
 from hokusai_nb.backends.sql.idempotency import claim
 from hokusai_nb.backends.sql.keys import find_key
-from tests.apis import api_server
 
 
 def post(api, key, body, *, path="/api/v1/tokens", scope="admin"):
@@ -106,16 +104,3 @@ def test_a_request_that_takes_too_long_elsewhere_is_to_be_sent_again_later(token
     answer = post(tokens_api, "k", {"token_id": "MSG-AI"})
     assert (answer.status, answer.json()["error"]) == (409, "ConflictError")
     assert answer.headers["retry-after"] == "1"
-
-
-@pytest.mark.slow
-def test_a_request_is_carried_out_once_by_several_processes_on_postgresql(tmp_path, postgres_config):
-    with api_server(tmp_path, database=postgres_config, workers=2) as api:
-        for n in range(3):
-            body = {"token_id": f"MSG-{n}"}
-            with ThreadPoolExecutor(8) as pool:
-                answers = list(pool.map(lambda _: post(api, f"k{n}", body), range(8)))  # noqa: B023 - read at once
-            assert {a.status for a in answers} == {201}
-            assert len({a.content for a in answers}) == 1
-        began = time.monotonic()
-    assert time.monotonic() - began < 15

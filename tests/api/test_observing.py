@@ -145,7 +145,7 @@ def test_an_unexpected_failure_says_its_id_and_nothing_else(client, stderr):
 def test_an_answer_that_fails_halfway_is_broken_off_and_logged(client, stderr):
     with pytest.raises(http.client.IncompleteRead):
         client("/half")
-    ours = [line for line in lines(stderr, 3) if line["logger"].startswith("hokusai_nb")]
+    ours = [line for line in lines(stderr, 2) if line["logger"].startswith("hokusai_nb")]
     assert [line["message"].partition(" ")[0] for line in ours] == ["Request", "request"]
 
 

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -82,9 +83,15 @@ def test_a_server_that_is_told_to_stop_finishes_what_is_under_way(tmp_path):
         upstream.close()
 
 
-def test_several_processes_share_a_port_a_database_and_their_metrics(tmp_path, postgres_config):
+def test_several_processes_share_a_port_a_database_and_what_they_tell(tmp_path, postgres_config):
     with api_server(tmp_path, database=postgres_config, workers=2) as api:
-        for n in range(40):
+        with ThreadPoolExecutor(8) as pool:
+            once = {"Idempotency-Key": "k"}
+            body = {"token_id": "ONCE-AI"}
+            answers = list(pool.map(lambda _: api.ask("POST", "/api/v1/tokens", body, headers=once), range(8)))
+        assert {a.status for a in answers} == {201}
+        assert len({a.content for a in answers}) == 1
+        for n in range(32):
             assert api.ask("POST", "/api/v1/tokens", {"token_id": f"MSG-{n}"}).status == 201
             assert api.ask("GET", f"/api/v1/tokens/MSG-{n}", key="read").status == 200
         line = 'hokusai_requests_total{method="POST",route="/api/v1/tokens",status="201"} 40.0'

@@ -20,7 +20,7 @@ for name in ("SEEN-{theme}", "GONE-{theme}"):
     store.create(NewToken(token_id=name), by="test")
 gone = store.change("GONE-{theme}", TokenChange(to=Status.ARCHIVED, by="test"))
 """
-FORGET = "for name in ('TYPE', 'NAME'):\n    del os.environ[f'HOKUSAI_DB_{name}']"
+FORGET = "for name in ('TYPE', 'NAME'):\n    os.environ.pop(f'HOKUSAI_DB_{name}', None)"
 ARCHIVED = "Token is not in Draft status: GONE-{theme} is archived. It is out of use"
 
 

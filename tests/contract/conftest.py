@@ -66,7 +66,7 @@ def platform(api, tmp_path_factory):
     store = SqlTokenStore(database, configured_destinations())
     key = api.keys["admin"]
     faces = {
-        "python": PythonFace(ModelRegistry(api.mlflow_uri), store, Outbox(database)),
+        "python": PythonFace(ModelRegistry(api.mlflow_uri, token_store=store), store, Outbox(database)),
         "http": HttpFace(api.url, key),
         "client": ClientFace(HokusaiClient(api.url, key)),
         "async client": ClientFace(Awaited(api.url, key)),

@@ -31,13 +31,14 @@ def two_versions(platform, unique, token_id):
 
 @pytest.mark.also("command", "command with a key")
 def test_a_registration_makes_a_version_with_what_was_asked_for(face, platform, unique, token_id):
+    platform.faces["python"].create_token({"token_id": token_id})
     run, name = platform.trained(accuracy=0.9), unique("churn")
     made = face.register(values(run.run_id, name, token_id.lower(), tags={"gpu_type": "A100"}))
     assert (made.name, made.version, made.token_id) == (name, "1", token_id)
     assert (made.benchmark_metric, made.benchmark_value) == ("accuracy", "0.90")
     assert made.tags["gpu_type"] == "A100"
     assert made.run_id == run.run_id
-    assert (made.created, made.dry_run) == (True, False)
+    assert (made.created, made.dry_run, made.warnings) == (True, False, ())
     assert face.show(name) == made
 
 
@@ -56,6 +57,8 @@ def test_the_same_registration_is_the_same_version_whatever_face_it_is_made_thro
     made = [face.register(values(run.run_id, name, token_id)) for face in every]
     assert [m.version for m in made] == ["1"] * len(every)
     assert [m.created for m in made] == [True, *[False] * (len(every) - 1)]
+    assert [m.warnings for m in made] == [made[0].warnings] * len(every)
+    assert made[0].warnings[0].what == f"Token not found: '{token_id}'."
     made = [face.register(values(run.run_id, name, token_id, force_new=True)) for face in every]
     assert [m.version for m in made] == ["2", "3", "4", "5"][: len(every)]
 

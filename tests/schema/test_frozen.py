@@ -55,3 +55,9 @@ def test_a_records_mapping_is_frozen_however_it_was_made():
     for made in (record, Record.model_validate_json(record.model_dump_json()), Record()):
         assert type(made.tags) is FrozenDict
         assert hash(made) == hash(made.model_copy())
+
+
+def test_a_default_of_it_stands_in_the_json_schema():
+    from hokusai_nb.schema.verbs import Register
+
+    assert Register.model_json_schema()["properties"]["tags"]["default"] == {}

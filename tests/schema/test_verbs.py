@@ -27,11 +27,12 @@ from hokusai_nb.schema.verbs import (
     Overview,
     Register,
     ShowLineage,
+    TokenStatus,
     Verb,
 )
 
 modest = settings(max_examples=100, deadline=None)
-EVERY = [Compare, Configure, Improvement, Models, Overview, Register, ShowLineage]
+EVERY = [Compare, Configure, Improvement, Models, Overview, Register, ShowLineage, TokenStatus]
 GOOD = {"name": "churn", "token": "CHURN-1", "metric": "accuracy"}
 ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 MISTYPED = ADDRESS.replace("5aAe", "5AAe")

@@ -1,0 +1,149 @@
+"""Fifty clients at once on `hokusai serve` with PostgreSQL, beside a bare `mlflow server` on the same machine.
+
+Nothing may fail and nothing may be lost: each registration that was answered is one version, each event that was
+published is written once. Otherwise there are no figures.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hokusai_nb.backends.sql.database import Database
+from hokusai_nb.schema.lifecycle import NewToken
+from hokusai_nb.site.sql_store import SqlTokenStore
+from tests.bench.figures import Row, in_turns
+from tests.bench.load import Connection, Plan, load
+from tests.bench.platforms import WORKERS, copied, filled, key_headers, mlflow_server, our_server
+from tests.postgres import postgres_server
+
+if TYPE_CHECKING:
+    from hokusai_nb.config import DatabaseConfig
+    from tests.bench.load import Result
+    from tests.bench.platforms import Running
+    from tests.postgres import Postgres
+
+SECONDS = 30.0
+MODELS, VERSIONS = 20, 5
+MODEL_CALLS = {"read": 40, "list": 15, "lineage": 10, "register": 15}
+ALL_CALLS = {**MODEL_CALLS, "token": 15, "publish": 5}
+MOUNT = "/api/mlflow"
+TURNS = 100
+
+
+def stored_versions(postgres: Postgres, models: DatabaseConfig) -> dict[str, list[list[str]]]:
+    """The versions that carry a mark, by the mark."""
+    query = "SELECT value, name, version FROM model_version_tags WHERE key = 'dataset_version'"
+    found: dict[str, list[list[str]]] = {}
+    for mark, name, version in postgres.run(query, models.database):
+        found.setdefault(mark, []).append([name, str(version)])
+    return found
+
+
+def ensure_all_there(postgres: Postgres, models: DatabaseConfig, tokens: DatabaseConfig, result: Result) -> None:
+    """Compare what was answered with what is in the databases, and then remove the new versions.
+
+    Raises:
+        RuntimeError: Something is lost, or is there twice.
+    """
+    versions = stored_versions(postgres, models)
+    if versions != {mark: [place] for mark, place in result.registered.items()}:
+        message = f"{len(result.registered):,} registrations were answered, and these are there: {versions}"
+        raise RuntimeError(message)
+    numbers = [place for places in versions.values() for place in places]
+    written = postgres.run("SELECT event_id FROM events WHERE event_type = 'deltaone_achieved'", tokens.database)
+    if len({*map(tuple, numbers)}) != len(numbers) or sorted(row[0] for row in written) != sorted(result.published):
+        message = f"{len(result.published):,} events were published, and {len(written):,} are there."
+        raise RuntimeError(message)
+    for table in ("model_version_tags", "model_versions"):
+        postgres.run(f"DELETE FROM {table} WHERE version > {VERSIONS}", models.database)
+    postgres.run("VACUUM ANALYZE", models.database)  # as it does by itself every minute
+    postgres.run("TRUNCATE events, event_keys, event_order, event_deliveries", tokens.database)
+
+
+def under_load(ours: dict[str, Result], bare: Result) -> list[Row]:
+    """The rows of what fifty clients got."""
+    rows = []
+    names = {
+        "everything": "50 clients, models, tokens and events",
+        "models": "50 clients, models only",
+        "mount": "50 clients, models only, as MLflow's own calls",
+    }
+    notes = {
+        "everything": f"30 s, {WORKERS} workers, PostgreSQL; no error, nothing lost",
+        "models": "mlflow server, asked by its own calls; ours looks for earlier registrations and the token, too",
+        "mount": "mlflow server, the same calls; ours checks keys and tags",
+    }
+    for kind, result in ours.items():
+        peer = bare if kind != "everything" else None
+        limits = f"processors {result.busy:.0%} busy, {result.processor / (SECONDS + 5) / 2:.0%} by the clients"
+        note = f"{notes[kind]}; higher is better; {limits}"
+        rows.append(Row(f"{names[kind]}, throughput", result.rate, peer and peer.rate, "calls/s", note=note))
+        worst = result.percentile(99), peer and peer.percentile(99)
+        rows.append(Row(f"{names[kind]}, 99th percentile", *worst, note=notes[kind]))
+    return rows
+
+
+def one_client(ours: Running, bare: Running, headers: dict[str, str], tokens: DatabaseConfig) -> list[Row]:
+    """What a key check, and the API itself, add to one call of one client."""
+    mine, theirs = (Connection(Plan(port, "", {}, [], headers)) for port in (ours.port, bare.port))
+    asked = "/api/2.0/mlflow/model-versions/get?name=model-0&version=1"
+    pair = (lambda: mine.ask("GET", f"{MOUNT}{asked}"), lambda: theirs.ask("GET", asked))
+    in_turns([pair] * 10)
+    checked, unchecked = in_turns([pair] * TURNS)
+    database = Database.at(tokens)
+    store = SqlTokenStore(database)
+
+    def raw_sql() -> None:
+        with database.reading() as connection:
+            assert connection.exec_driver_sql("SELECT * FROM tokens WHERE token_id = 'LOAD-0'").first()
+
+    calls = (lambda: mine.ask("GET", "/api/v1/tokens/LOAD-0"), raw_sql, functools.partial(store.get, "LOAD-0"))
+    in_turns([calls] * 10)
+    api, sql, python = in_turns([calls] * TURNS)
+    note = f"SELECT on the same database; SqlTokenStore.get takes {python:.1f} ms"
+    return [
+        Row("one MLflow call through hokusai serve", checked, unchecked, note="mlflow server; ours checks the key"),
+        Row("read a token through the API", api, sql, note=note),
+    ]
+
+
+def figures(folder: Path, postgres: Postgres) -> list[Row]:
+    for name in ("tokens", "models"):
+        postgres.run(f"CREATE DATABASE {name}")
+    tokens, models = postgres.config("tokens"), postgres.config("models")
+    made = filled(models, folder, models=MODELS, versions=VERSIONS)
+    postgres.run("VACUUM ANALYZE", models.database)
+    alone = copied(postgres, models, "alone")
+    store = SqlTokenStore(Database.at(tokens))
+    for model in made:
+        store.create(NewToken(token_id=model["token"]), by="bench")
+    headers = key_headers(tokens)
+
+    def loaded(port: int, speech: str, shares: dict[str, int], database: DatabaseConfig, mount: str = "") -> Result:
+        result = load(Plan(port, speech, shares, made, headers, mount, seconds=SECONDS))
+        ensure_all_there(postgres, database, tokens, result)
+        return result
+
+    with our_server(folder, models, tokens) as ours, mlflow_server(folder, alone) as bare:
+        results = {
+            "everything": loaded(ours.port, "api", ALL_CALLS, models),
+            "models": loaded(ours.port, "api", MODEL_CALLS, models),
+            "mount": loaded(ours.port, "mlflow", MODEL_CALLS, models, MOUNT),
+        }
+        peer = loaded(bare.port, "mlflow", MODEL_CALLS, alone)
+        return [*under_load(results, peer), *one_client(ours, bare, headers, tokens)]
+
+
+def measure() -> list[Row]:
+    try:
+        with tempfile.TemporaryDirectory() as name, postgres_server() as postgres:
+            return figures(Path(name), postgres)
+    except pytest.skip.Exception as missing:
+        print(f"NOT MEASURED: {missing}", file=sys.stderr)
+        return []
