@@ -1,10 +1,15 @@
-"""Versions that are better than every one before them, and the event that tells of it."""
+"""Versions that are better than every one before them, and the event that tells of it.
+
+One thread tells, and reads the versions of a model once for all that were registered meanwhile: a server
+that is asked for fifty registrations at once would otherwise do little else than read versions.
+"""
 
 from __future__ import annotations
 
 import threading
 import uuid
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
 
 from hokusai_nb.backends.mlflow import versions
 from hokusai_nb.config import settings
@@ -17,7 +22,7 @@ from hokusai_nb.schema.tags import KEY_TAG
 from hokusai_nb.schema.values import ARITHMETIC, MAX_LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from decimal import Decimal
 
     from hokusai_nb.backends.mlflow.client import Backend
@@ -28,12 +33,59 @@ __all__ = ["best_before", "decimal_text", "is_store_configured", "tell_of_improv
 
 PATIENCE_SECONDS = 0.5
 """How long a registration waits for its event to be written; what takes longer goes on in the background."""
-_telling: list[threading.Thread] = []
+
+
+class _Registered(NamedTuple):
+    """A version that is yet to be judged, and what finds the store that is told of it."""
+
+    backend: Backend
+    model: RegisteredModel
+    find_store: Callable[[], TokenStore]
+
+
+class _Teller:
+    """The thread that judges and tells; it lives as long as there is something to do."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[_Registered] = []
+        self._thread: threading.Thread | None = None
+
+    def begin(self, registered: _Registered) -> threading.Thread | None:
+        """Have a version be told of; return the thread if nothing else was waiting for it."""
+        with self._lock:
+            self._waiting.append(registered)
+            if self._thread is not None and self._thread.is_alive():  # of a process that was forked, it is not
+                return None
+            self._thread = threading.Thread(target=self._run, name="hokusai-improvement")
+            self._thread.start()
+            return self._thread
+
+    def join(self) -> None:
+        """Wait until everything is told."""
+        if (thread := self._thread) is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                batch, self._waiting = self._waiting, []
+                if not batch:
+                    self._thread = None
+                    return
+            _tell(batch)
+
+
+_teller = _Teller()
 
 
 def best_before(backend: Backend, model: RegisteredModel) -> RegisteredModel | None:
     """Return the best earlier version of a model's metric if the model is better than that, else None."""
-    earlier = [v for v in versions.by_name(backend, model.name) if int(v.version) < int(model.version)]
+    return _best_before(model, versions.without_aliases(backend, model.name))
+
+
+def _best_before(model: RegisteredModel, known: Iterable[RegisteredModel]) -> RegisteredModel | None:
+    earlier = [v for v in known if int(v.version) < int(model.version)]
     gains = [(over, v) for v in earlier if (over := gain(model, v)) is not None]
     # The best is the one that is hardest to beat; of equals, the first.
     least, best = min(gains, key=lambda pair: pair[0], default=(ARITHMETIC.create_decimal(0), None))
@@ -71,30 +123,61 @@ def tell_of_improvement(backend: Backend, model: RegisteredModel, find_store: Ca
         model: The version.
         find_store: Returns the token store.
     """
-    busy = any(thread.is_alive() for thread in _telling)
-    thread = threading.Thread(target=_tell, args=(backend, model, find_store), name="hokusai-improvement")
-    thread.start()
-    _telling[:] = [t for t in [*_telling, thread] if t.is_alive()]
-    if not busy:
+    if (thread := _teller.begin(_Registered(backend, model, find_store))) is not None:
         thread.join(PATIENCE_SECONDS)
 
 
-def _tell(backend: Backend, model: RegisteredModel, find_store: Callable[[], TokenStore]) -> None:
+def _tell(batch: Iterable[_Registered]) -> None:
+    models: dict[tuple[Backend, str], list[_Registered]] = defaultdict(list)
+    for registered in batch:
+        models[registered.backend, registered.model.name].append(registered)
+    dead: dict[str, HokusaiError] = {}
+    for (backend, name), alike in models.items():
+        try:
+            known = versions.without_aliases(backend, name)
+        except HokusaiError as error:
+            for registered in alike:
+                _warn(registered.model, error)
+            continue
+        for registered in alike:
+            _tell_of(registered, known, dead)
+
+
+def _tell_of(registered: _Registered, known: Iterable[RegisteredModel], dead: dict[str, HokusaiError]) -> None:
+    """Tell of a version if it is an improvement.
+
+    Args:
+        registered: The version.
+        known: All versions of its model.
+        dead: Stores that could not be reached a moment ago, which are not waited for again.
+    """
+    model = registered.model
+    where = ""
     try:
-        before = best_before(backend, model)
+        before = _best_before(model, known)
         if before is None or model.token_id is None:
             return
-        store = find_store()
+        store = registered.find_store()
+        where = store.description
+        if where in dead:
+            _warn(model, dead[where])
+            return
         store.get(model.token_id)
         key = uuid.uuid5(uuid.NAMESPACE_DNS, f"metric_improved:{model.name}:{model.version}:{model.tags.get(KEY_TAG)}")
         store.publish(metric_improved(model.token_id, _facts(model, before), utc_now()), key=str(key))
     except TokenNotFoundError:
         logger.debug("The token store does not know %s, and is not told of its model.", model.token_id)
     except HokusaiError as error:
-        what = "Version %s of %s is registered, but the event metric_improved could not be written: %s"
-        logger.warning(what, model.version, model.name, error.what)
+        if isinstance(error, ConnectionError):
+            dead[where] = error
+        _warn(model, error)
     except Exception:  # noqa: BLE001 - a store may be anybody's, and nobody waits for this thread who could be told
         logger.warning("The event metric_improved could not be written.", exc_info=True)
+
+
+def _warn(model: RegisteredModel, error: HokusaiError) -> None:
+    what = "Version %s of %s is registered, but the event metric_improved could not be written: %s"
+    logger.warning(what, model.version, model.name, error.what)
 
 
 def _facts(model: RegisteredModel, before: RegisteredModel) -> RegistrationFacts:

@@ -103,7 +103,7 @@ def ask_token_ids(registry: TokenMethods) -> Asked[tuple[str, ...]]:
 
 def _doubts(registry: TokenMethods, token_id: str) -> tuple[Problem, ...]:
     try:
-        doubt = _doubt_of(_get(registry.token_store, token_id))
+        doubt = _doubt_of(_get(registry.token_store, token_id), token_id)
     except TokenNotFoundError as error:
         doubt = _warning(error.what, error.hint)
     except HokusaiError as error:
@@ -121,13 +121,13 @@ def _get(store: TokenStore, token_id: str) -> Token:
     return store.get(token_id)
 
 
-def _doubt_of(token: Token) -> Problem | None:
+def _doubt_of(token: Token, asked_for: str) -> Problem | None:
     if token.model_status is Status.DRAFT:
         return None
     state, meaning = _MEANING[token.model_status]
     if token.model_status is Status.REGISTERING and not token.is_held(utc_now()):
         state = "was being registered, and that was never finished"
-    return _warning(f"Token is not in Draft status: {token.token_id} {state}.", meaning)
+    return _warning(f"Token is not in Draft status: {asked_for} {state}.", meaning)
 
 
 def _warning(what: str, hint: str = "") -> Problem:

@@ -23,7 +23,6 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 ROOT = Path(__file__).resolve().parents[2]
-SHOWN_ERRORS = 5
 API, MLFLOW = "/api/v1", "/api/2.0/mlflow"
 
 
@@ -206,6 +205,7 @@ def work(client: Client, begin: float, end: float) -> None:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what the load is there to find
             result.errors.append(f"{kind}: {type(error).__name__} {error}")
             client.connection.http.close()
+            continue
         answered = time.monotonic()
         if begin <= started and answered <= end:
             result.milliseconds[kind].append(1000 * (answered - started))
@@ -237,20 +237,12 @@ def carried_out(plan: Plan) -> Result:
 
 
 def load(plan: Plan) -> Result:
-    """Ask from a process of its own, so that no thread of this one takes part.
-
-    Raises:
-        RuntimeError: Something was not answered as it should be.
-    """
+    """Ask from a process of its own, so that no thread of this one takes part."""
     with tempfile.TemporaryDirectory() as name:
         given, taken = Path(name, "plan.json"), Path(name, "result.json")
         given.write_text(json.dumps(dataclasses.asdict(plan)))
         subprocess.run([sys.executable, "-m", "tests.bench.load", given, taken], check=True, cwd=ROOT)
-        result = Result(**json.loads(taken.read_text()))
-    if result.errors:
-        message = f"{len(result.errors):,} errors under load, such as:\n" + "\n".join(result.errors[:SHOWN_ERRORS])
-        raise RuntimeError(message)
-    return result
+        return Result(**json.loads(taken.read_text()))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tests.postgres import Postgres
 
 WORKERS = 2
+UP = "Application startup complete"
+"""What each process of a server logs."""
 START_SECONDS = 180
 PROGRAMS = Path(sys.executable).parent
 OURS = {"HOKUSAI_RATE_LIMIT": "1000000/second"}
@@ -53,10 +55,10 @@ def url_of(config: DatabaseConfig) -> str:
 
 @contextmanager
 def started(command: list[str], port: int, health: str, log: Path, env: dict[str, str]) -> Iterator[Running]:
-    """Start a server and wait until it answers; it is ended afterwards, by force if need be.
+    """Start a server and wait until all its processes answer; it is ended afterwards, by force if need be.
 
     Raises:
-        RuntimeError: It did not start, or it did not end well.
+        RuntimeError: It did not start.
     """
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -77,11 +79,11 @@ def started(command: list[str], port: int, health: str, log: Path, env: dict[str
 def _wait_until_up(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urlopen(address, timeout=5):
+        time.sleep(0.2)
+        # The first of them that answers would get all the clients.
+        if log.read_text().count(UP) == WORKERS:
+            with urlopen(address, timeout=30):
                 return
-        except OSError:
-            time.sleep(0.2)
     message = f"{address} does not answer:\n{log.read_text()[-3000:]}"
     raise RuntimeError(message)
 

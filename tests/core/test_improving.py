@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from hokusai_nb.config import DatabaseConfig, configure
 from hokusai_nb.core import improving
 from hokusai_nb.core.improving import best_before, is_store_configured
 from hokusai_nb.core.registry import ModelRegistry
+from hokusai_nb.errors import DatabaseConnectionError
 from hokusai_nb.schema.lifecycle import NewToken
 from hokusai_nb.schema.verbs import Register
 from hokusai_nb.site.sql_store import SqlTokenStore
@@ -33,8 +35,7 @@ def register(store, tokens, trained):
         for value in values:
             verb = Register(model=trained().model_uri, name="m", token=token, metric=metric, value=value)
             made = registry.register(verb)
-        for thread in improving._telling:
-            thread.join()
+        improving._teller.join()
         return made
 
     return call
@@ -106,9 +107,28 @@ def test_a_slow_store_is_not_waited_for_and_gets_its_event_all_the_same(store, t
     for n, uri in enumerate(models[1:]):
         registry.register_tokenized_model(uri, "m", "MSG-AI", "accuracy", f"0.{6 + n}")
     assert time.monotonic() - began < 1.5
-    for thread in list(improving._telling):
-        thread.join()
+    assert [t.name for t in threading.enumerate()].count("hokusai-improvement") == 1
+    improving._teller.join()
     assert sorted(told(tokens)) == [("2", "1"), ("3", "2"), ("4", "3")]
+
+
+class Away(SqlTokenStore):
+    """A real store until it is written to; then its network is down, which takes a while to be noticed."""
+
+    tries = 0
+
+    def publish(self, event, *, key):
+        self.tries += 1
+        time.sleep(0.8)
+        what = f"The event {event.event_id} under {key} finds no way."
+        raise DatabaseConnectionError(what)
+
+
+def test_a_store_that_cannot_be_reached_is_not_waited_for_by_each_of_many(register, store, tokens, caplog):
+    away = Away(tokens.database)
+    register("0.5", "0.6", "0.7", "0.8", "0.9", registry=ModelRegistry(store, token_store=away))
+    assert [r.getMessage().count("finds no way") for r in caplog.records if r.levelname == "WARNING"] == [1] * 4
+    assert away.tries == 2
 
 
 class Foreign:
@@ -127,10 +147,10 @@ def test_without_a_store_that_the_user_named_nothing_is_asked_and_no_thread_begu
     register, store, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    before = list(improving._telling)
+    threads = set(threading.enumerate())
     assert not is_store_configured()
     assert register("0.8", "0.9", registry=ModelRegistry(store)).version == "2"
-    assert improving._telling == before
+    assert set(threading.enumerate()) <= threads
     assert not (tmp_path / "data").exists()
 
 

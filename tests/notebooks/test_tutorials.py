@@ -44,6 +44,8 @@ def test_a_sanitizer_is_there_because_a_tutorial_needs_it(pattern):
         "719ace9c",
         "2026-11-20",
         "previous_version=2",
+        "CELLS-001",
+        "model_registered delivered",
     ],
 )
 def test_no_sanitizer_reaches_what_a_tutorial_claims(kept):

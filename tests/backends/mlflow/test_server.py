@@ -43,6 +43,18 @@ for path in ("mlflow-artifacts:/../secret", "mlflow-artifacts:/1/%2e%2e/%2e%2e/s
     except mlflow.MlflowException as error:
         hostile.append(error.error_code)
 elsewhere = get_artifact_repository("mlflow-artifacts:/1", tracking_uri="http://127.0.0.1:9")
+
+class Watching:
+    imported = []
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        cls.imported.append(name)
+
+from mlflow.protos.service_pb2 import SearchRuns
+from mlflow.server.handlers import search_runs_impl
+sys.meta_path.insert(0, Watching)
+search_runs_impl(SearchRuns(experiment_ids=["0"], max_results=1))
 print(json.dumps({
     "store": type(_get_model_registry_store()).__name__,
     "uris": [mlflow.get_tracking_uri(), mlflow.get_registry_uri()],
@@ -52,6 +64,7 @@ print(json.dumps({
     "read": Path(download_artifacts("mlflow-artifacts:/1/a b/c d")).read_text(),
     "hostile": hostile,
     "elsewhere": elsewhere.artifact_uri,
+    "authentication": "mlflow.server.auth" in Watching.imported,
 }))
 """
 
@@ -82,6 +95,7 @@ def expected(uri):
         "read": "hello",
         "hostile": ["INVALID_PARAMETER_VALUE"] * 2,
         "elsewhere": "http://127.0.0.1:9/api/2.0/mlflow-artifacts/artifacts/1",
+        "authentication": False,
     }
 
 
