@@ -24,6 +24,7 @@ __all__ = [
     "DatabaseType",
     "Settings",
     "acting_user",
+    "called_from_kernel",
     "configure",
     "default_database",
     "read_database_file",
@@ -266,6 +267,11 @@ def acting_user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         return f"user {os.getuid()}"
+
+
+def called_from_kernel() -> bool:
+    """Return whether a notebook's kernel started this process, so that nobody can answer what it asks."""
+    return "JPY_PARENT_PID" in os.environ
 
 
 def session_notebook() -> str | None:

@@ -15,6 +15,7 @@ from hokusai_nb.cli.places import (
     token_store,
     webhook_option,
 )
+from hokusai_nb.config import called_from_kernel
 from hokusai_nb.schema.registrations import RegisterFile
 from hokusai_nb.schema.verbs import Register
 
@@ -45,7 +46,8 @@ def register(
 
     store = token_store(db_config, webhook_url)
     registry = ModelRegistry(mlflow_uri, token_store=store)
-    if not (yes or verb.dry_run or verb.as_json) and sys.stdin.isatty():
+    quiet = yes or verb.dry_run or verb.as_json or called_from_kernel()
+    if sys.stdin.isatty() and not quiet:
         wanted = f"{verb.path} for token {verb.token} in {registry.backend.safe_uri}, tokens in {store.description}"
         click.confirm(f"Register {wanted}?", abort=True, err=True)
     made = registry.register_file(verb, progress=sys.stderr.isatty())

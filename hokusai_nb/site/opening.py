@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import threading
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from hokusai_nb.site.store import TokenStore
 
 __all__ = ["describe_store", "open_database", "open_store", "outbox_of"]
+
+_opening = threading.Lock()
 
 
 def open_store(
@@ -125,9 +128,14 @@ def _api_store(endpoint: str, _key: SecretStr | None) -> TokenStore:
     return HttpTokenStore(HokusaiClient(endpoint))
 
 
-@lru_cache(maxsize=1)
 def _mock_database(owner: int) -> Database:
     """Return this process's own database; one that was forked gets another."""
+    with _opening:  # two threads that ask first would each make one
+        return _new_mock_database(owner)
+
+
+@lru_cache(maxsize=1)
+def _new_mock_database(owner: int) -> Database:
     folder = tempfile.mkdtemp(prefix="hokusai-mock-")
     database = Database.at(DatabaseConfig(db_type="sqlite", database=str(Path(folder, "hokusai.db"))))
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 
 HOKUSAI = str(Path(sys.executable).with_name("hokusai"))
@@ -123,3 +124,21 @@ def test_a_runs_model_is_registered_by_its_run_or_uri(as_json, trained):
         "model", "register-run", "reader", "--token", "msg-ai", "--metric", "accuracy", "--model", run.runs_uri
     )
     assert (again["version"], again["created"]) == ("1", False)
+
+
+@pytest.mark.slow
+def test_a_terminal_is_asked_first_and_a_notebooks_shell_escape_is_not(common, as_json, monkeypatch):
+    line = [*(str(word) for word in common), "--baseline", "0.82", "--value", "0.85"]
+    asked = pexpect.spawn(HOKUSAI, line, encoding="utf-8", timeout=120)
+    asked.expect("Register .*final_model.pkl for token XRAY")
+    asked.sendline("n")
+    asked.expect(pexpect.EOF)
+    asked.close()
+    assert asked.exitstatus == 1
+    assert as_json("model", "status", "--token-id", "XRAY")["model_status"] == "draft"
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    escaped = pexpect.spawn(HOKUSAI, line, encoding="utf-8", timeout=120)
+    escaped.expect(pexpect.EOF)
+    escaped.close()
+    assert escaped.exitstatus == 0
+    assert as_json("model", "status", "--token-id", "XRAY")["model_status"] == "registered"

