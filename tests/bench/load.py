@@ -86,7 +86,9 @@ class Connection:
 
     def ask(self, method: str, path: str, body: object = None, /, **query: object) -> bytes:
         target = f"{path}?{urlencode(query, doseq=True)}" if query else path
-        self.http.request(method, target, None if body is None else json.dumps(body).encode(), self.headers)
+        # So do our own clients; MLflow ignores it.
+        headers = {**self.headers, "Idempotency-Key": uuid.uuid4().hex} if method == "POST" else self.headers
+        self.http.request(method, target, None if body is None else json.dumps(body).encode(), headers)
         answer = self.http.getresponse()
         content = answer.read()
         if answer.status not in (200, 201):
@@ -194,8 +196,9 @@ class MlflowClient(Client):
 SPEECHES = {"api": ApiClient, "mlflow": MlflowClient}
 
 
-def work(client: Client, begin: float, end: float) -> None:
+def work(client: Client, wait: float, begin: float, end: float) -> None:
     """Ask one thing after the other until the end; what was begun in the warm-up is not timed."""
+    time.sleep(wait)
     plan, result = client.plan, client.result
     kinds = [kind for kind, share in plan.shares.items() for _ in range(share)]
     while (started := time.monotonic()) < end:
@@ -222,7 +225,10 @@ def carried_out(plan: Plan) -> Result:
     result = Result({kind: [] for kind in plan.shares}, [], {}, [], plan.seconds, 0.0, 0.0)
     clients = [SPEECHES[plan.speech](plan, result, seed) for seed in range(plan.clients)]
     begin = time.monotonic() + plan.warm_up
-    threads = [threading.Thread(target=work, args=(c, begin, begin + plan.seconds)) for c in clients]
+    # Of clients that come in the same moment, one process of a server takes nearly all.
+    waits = [number * plan.warm_up / 2 / plan.clients for number in range(plan.clients)]
+    ends = begin, begin + plan.seconds
+    threads = [threading.Thread(target=work, args=(c, w, *ends)) for c, w in zip(clients, waits, strict=True)]
     for thread in threads:
         thread.start()
     time.sleep(max(0.0, begin - time.monotonic()))

@@ -24,7 +24,10 @@ if str(ROOT) not in sys.path:  # when it is run as a script, its own folder is t
 
 from tests.bench.figures import Row, as_json, from_json, markdown, table  # noqa: E402 - needs the path
 
-SUBJECTS = ("load", "register", "many", "lineage", "listing", "client", "logging", "plots", "form", "browser")
+SUBJECTS = (
+    *("load", "register", "many", "lineage", "listing", "client", "logging", "plots", "form", "browser"),
+    *("command", "outbox", "api"),
+)
 RESULTS = Path(__file__).with_name("results.json")
 CALM = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hokusai_nb.backends.mlflow.forwarding import Headers, Upstream
     from hokusai_nb.backends.mlflow.tag_guard import Confirm
 
-__all__ = ["TagCheck"]
+__all__ = ["TagCheck", "parsed", "unreadable"]
 
 _MESSAGES = {"create": CreateModelVersion, "set-tag": SetModelVersionTag, "delete-tag": DeleteModelVersionTag}
 _READING = ("GET", "HEAD", "OPTIONS")
@@ -60,12 +60,12 @@ class TagCheck:
         """
         action = _action(path)
         assert action is not None
-        content = _parsed(body)
+        content = parsed(body)
         asked = _MESSAGES[action]()
         try:
             parse_dict(content, asked)
         except (ParseError, TypeError, ValueError) as error:
-            raise _unreadable(str(error)) from error
+            raise unreadable(str(error)) from error
         again = json.dumps(content).encode()
         if isinstance(asked, CreateModelVersion):
             await self._refuse({tag.key: tag.value for tag in asked.tags})
@@ -89,18 +89,22 @@ class TagCheck:
         await asyncio.to_thread(refuse, after, before, confirm=self._confirm)
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
-    """Return the body as MLflow reads it; older clients send JSON within JSON."""
+def parsed(body: bytes) -> dict[str, Any]:
+    """Return the body as MLflow reads it; older clients send JSON within JSON.
+
+    Raises:
+        ValidationError: It is no JSON object, or one that two readers could read differently.
+    """
     try:
         content = json.loads(body or b"{}", object_pairs_hook=_object)
         if isinstance(content, str):
             content = json.loads(content, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        raise _unreadable(str(error)) from error
+        raise unreadable(str(error)) from error
     if isinstance(content, dict):
         return content
     found = f"it is {type(content).__name__}, and no object"
-    raise _unreadable(found)
+    raise unreadable(found)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -111,6 +115,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _unreadable(reason: str) -> ValidationError:
+def unreadable(reason: str) -> ValidationError:
+    """Return the error for a body that cannot be read."""
     first = reason.splitlines()[0] if reason else "no reason given"
     return ValidationError([Problem(field="body", what=f"The request cannot be read: {first}.", hint="Send JSON.")])

@@ -24,13 +24,15 @@ _PROMPT = "mlflow.prompt.is_prompt"
 def check_stored(tags: Mapping[str, str], confirm: Confirm | None = None) -> list[Problem]:
     """Return what keeps a version from having these tags, all of them taken together.
 
-    A version without any of our tags may have what it wants, and so may a prompt.
+    A version without any of our tags may have what it wants, and so may a prompt, as long as it has
+    none of the tags that make a version a token's.
 
     Args:
         tags: Every tag of the version.
         confirm: Asked for a one-word ticker, which is valid only where a token store has it.
     """
-    if tags.get(_PROMPT, "").lower() == "true" or not any(map(_is_ours, tags)):
+    is_prompt = tags.get(_PROMPT, "").lower() == "true" and tags.keys().isdisjoint(REQUIRED_TAGS)
+    if is_prompt or not any(map(_is_ours, tags)):
         return []
     problems = errors_in(check_tags(tags))
     token = tags.get(TOKEN_TAG, "")
