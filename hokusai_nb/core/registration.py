@@ -7,9 +7,9 @@ import json
 from typing import TYPE_CHECKING
 
 from hokusai_nb.backends.mlflow import creation, logging, models, runs, versions
-from hokusai_nb.backends.mlflow.fingerprints import fingerprint
 from hokusai_nb.config import settings
 from hokusai_nb.core.current_run import choose_model, current_run, measured_value
+from hokusai_nb.core.identity import identity_of
 from hokusai_nb.core.provenance import collect
 from hokusai_nb.errors import ValidationError
 from hokusai_nb.schema.metrics import check_benchmark
@@ -68,8 +68,8 @@ def register(
         tried: What the caller attempted before, filled in here: see `creation.create`.
     """
     run, held = _run_and_model(backend, verb, logs=estimator is not None)
-    if estimator is not None and identity is None and (learnt := fingerprint(estimator)):
-        identity = f"estimator {learnt}"
+    if estimator is not None and identity is None:
+        identity = identity_of(estimator)
     value = verb.value if verb.value is not None else _value_from(run(), verb.metric)
     raise_for(check_benchmark(verb.metric, value))
     stated, doubts = _stated_tags(verb, value)

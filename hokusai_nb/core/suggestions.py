@@ -35,9 +35,10 @@ class Known:
     run_id: str | None = None
     """The run that `run_metrics` and `logged_models` belong to."""
     model_names: tuple[str, ...] = ()
+    """All registered models, also those of which no version carries a token."""
     token_ids: tuple[str, ...] = ()
     versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Versions of each model, newest first."""
+    """Versions of each model that carry a token, newest first."""
     run_ids: tuple[str, ...] = ()
     """Newest first."""
     run_metrics: tuple[str, ...] = ()
@@ -127,7 +128,7 @@ def load_suggestions(registry: ModelRegistry, run_id: str | None = None) -> Know
     Raises:
         HokusaiError: The registry cannot be read.
     """
-    from hokusai_nb.backends.mlflow import runs  # noqa: PLC0415 - imports MLflow, which only the thread may do
+    from hokusai_nb.backends.mlflow import runs, search  # noqa: PLC0415 - imports MLflow, which only the thread may do
     from hokusai_nb.backends.mlflow.models import models_of_run  # noqa: PLC0415 - see above
     from hokusai_nb.schema.metrics import check_metric, find_metric  # noqa: PLC0415 - see above
 
@@ -138,6 +139,8 @@ def load_suggestions(registry: ModelRegistry, run_id: str | None = None) -> Know
     versions: dict[str, list[str]] = {}
     for model in reversed(models):
         versions.setdefault(model.name, []).append(model.version)
+    with backend.calling() as client:
+        names = {*versions, *(m.name for m in search.registered_models(client, ""))}
     recent = runs.recent_runs(backend, RECENT_RUNS)
     current = next((run for run in recent if run.run_id == run_id), None)
     measured = [m for run in ([current] if current else recent) for m in run.metrics]
@@ -149,7 +152,7 @@ def load_suggestions(registry: ModelRegistry, run_id: str | None = None) -> Know
     return Known(
         uri=backend.uri,
         run_id=run_id,
-        model_names=tuple(sorted(versions)),
+        model_names=tuple(sorted(names)),
         token_ids=tuple(sorted({m.token_id for m in models if m.token_id})),
         versions={name: tuple(numbers) for name, numbers in versions.items()},
         run_ids=tuple(run.run_id for run in recent),
