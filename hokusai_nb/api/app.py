@@ -21,7 +21,7 @@ from hokusai_nb.api.auth import Authenticated, Needs, Recent, caller, require
 from hokusai_nb.api.guards import BoundedBodies, KnownHosts, ProtectingHeaders
 from hokusai_nb.api.mlflow_mount import Guard, Proxied, below, mounted, proxied, refusal, scope_needed
 from hokusai_nb.api.observing import CONTENT_TYPE, Metrics, Observed
-from hokusai_nb.api.paths import DESCRIPTION, MLFLOW, OPEN_PATHS
+from hokusai_nb.api.paths import DESCRIPTION, MLFLOW, OPEN_PATHS, V1
 from hokusai_nb.api.problems import use_problems
 from hokusai_nb.api.routes import catalogue, events, health, models, tokens
 from hokusai_nb.api.services import Services
@@ -43,6 +43,7 @@ _ROUTERS = (
 )
 _ARTIFACTS = re.compile(rf"{MLFLOW}/(ajax-)?api/2\.0/mlflow-artifacts/artifacts/")
 """What MLflow writes to its place as it comes; any other body it takes into its memory first."""
+_LEASE = re.compile(rf"{V1}/tokens/[^/]+/lease")
 _FOLDER = "mlartifacts"
 _STOP_SECONDS = 10.0
 
@@ -113,8 +114,16 @@ def _middleware(config: ServerConfig, services: Services, metrics: Metrics) -> l
             rate=services.rate,
             wrong_rate=services.wrong_rate,
             recent=Recent(config.key_cache_seconds),
+            uncounted=_is_uncounted,
         ),
     ]
+
+
+def _is_uncounted(method: str, path: str) -> bool:
+    """Whether a request counts for nothing: a model may be of a thousand files, and a long registration keeps its token."""
+    if method == "PUT" and _LEASE.fullmatch(path):
+        return True
+    return method in ("GET", "PUT") and _ARTIFACTS.match(path) is not None
 
 
 async def _authorize(scope: Scope) -> ASGIApp | None:

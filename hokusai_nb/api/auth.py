@@ -81,6 +81,7 @@ class Authenticated:
         rate: What one key may ask for.
         wrong_rate: How many wrong keys one address may send.
         recent: Keys that need no look-up.
+        uncounted: Whether a request, by its method and path, is left out of what a key may ask for.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Authenticated:
         rate: Rate,
         wrong_rate: Rate,
         recent: Recent,
+        uncounted: Callable[[str, str], bool] = lambda _method, _path: False,
     ) -> None:
         self.app = app
         self.find = find
@@ -101,6 +103,7 @@ class Authenticated:
         self.rate = rate
         self.wrong_rate = wrong_rate
         self.recent = recent
+        self.uncounted = uncounted
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -112,6 +115,10 @@ class Authenticated:
             return
         try:
             key = await self._key_of(scope)
+            scope["state"]["principal"] = key
+            if self.uncounted(scope["method"], scope["path"]):
+                await self.app(scope, receive, send)
+                return
             allowance = await self._counted(self.rate, key.key_id, take=True)
         except AccessError as error:
             challenge = {"WWW-Authenticate": _CHALLENGE}
@@ -124,7 +131,6 @@ class Authenticated:
         if not allowance.granted:
             await refuse(scope, receive, send, _too_many(self.rate, allowance), headers=headers)
             return
-        scope["state"]["principal"] = key
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import unicodedata
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+import anyio.to_thread
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
@@ -18,7 +22,7 @@ from hokusai_nb.errors import HokusaiError, RegistryError, ValidationError
 from hokusai_nb.schema.problems import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
     from typing import TypeAlias
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
     Authorize: TypeAlias = Callable[[Scope], Awaitable[ASGIApp | None]]
     Confirm: TypeAlias = Callable[[str], bool]
+    FindRun: TypeAlias = Callable[[str, Scope], Awaitable[str | None]]
 
 __all__ = ["Guard", "Proxied", "below", "mounted", "proxied", "refusal", "scope_needed"]
 
@@ -46,6 +51,8 @@ _OF_ASGI = (
     *("headers", "client", "server", "subprotocols", "extensions"),
 )
 _CREDENTIALS = (b"authorization", b"x-api-key", b"cookie", b"proxy-authorization")
+_ERROR = 500
+_PAGE = "text/html"
 _CLOSED = "/ajax-api/3.0/mlflow/assistant"
 """MLflow's assistant runs commands on the machine of whoever asks from it, and there we ask for everybody."""
 _MOST_TAGS = 16 * 2**20
@@ -107,13 +114,26 @@ class Guard:
 
 
 class _AtItsRoot:
-    """Serves an application as if it stood alone: without the mount's path, and without the client's key."""
+    """Serves an application as if it stood alone: without the mount's path, and without the client's key.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Whatever place for artifacts a client names is checked first, and MLflow's pages for its own failures
+    are answered as errors that its clients can read.
+
+    Args:
+        app: What is served.
+        find_run: Tells where a run's artifacts lie.
+        roots: What the application keeps artifacts below.
+    """
+
+    def __init__(self, app: ASGIApp, find_run: FindRun, roots: Sequence[str] = ()) -> None:
         self.app = app
+        self.find_run = find_run
+        self.roots = roots
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        from hokusai_nb.backends.mlflow.locations import checked, concerns  # noqa: PLC0415 - imports MLflow
+
         path = below(scope)
         if scope["type"] == "http" and _CLOSED in path:
             await _refuse(Refusal(HTTPStatus.NOT_FOUND, "MLflow's assistant is not served here."), scope, receive, send)
@@ -121,7 +141,55 @@ class _AtItsRoot:
         alone = {key: scope[key] for key in _OF_ASGI if key in scope}
         alone |= {"path": path, "raw_path": quote(path).encode(), "root_path": "", "state": {**scope.get("state", {})}}
         alone["headers"] = [(k, v) for k, v in scope["headers"] if k.lower() not in _CREDENTIALS]
-        await self.app(alone, receive, send)
+        if scope["type"] != "http":
+            await self.app(alone, receive, send)
+            return
+        if concerns(scope["method"], path):
+            try:
+                body = await checked(path, await _whole(receive), partial(self._find_run, scope=alone), self.roots)
+            except ClientDisconnect:
+                return
+            except (RegistryError, Refusal, ValidationError) as error:
+                await _refuse(error, scope, receive, send)
+                return
+            alone["headers"] = _headers_for(body, alone["headers"])
+            receive = _said(body, receive)
+        await self.app(alone, receive, _without_pages(scope, receive, send))
+
+    async def _find_run(self, run_id: str, *, scope: Scope) -> str | None:
+        return await self.find_run(run_id, scope)
+
+
+def _headers_for(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    kept = [(k, v) for k, v in headers if k.lower() not in (b"content-length", b"transfer-encoding")]
+    return [*kept, (b"content-length", str(len(body)).encode())]
+
+
+def _said(body: bytes, receive: Receive) -> Receive:
+    """Return what gives the body at once, and then what the connection has to say."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return next_message
+
+
+def _without_pages(scope: Scope, receive: Receive, send: Send) -> Send:
+    """Return what passes an answer on; a page that tells of a failure becomes an error without its details."""
+    hidden = False
+
+    async def sent(message: Message) -> None:
+        nonlocal hidden
+        if message["type"] == "http.response.start" and message["status"] >= _ERROR:
+            hidden = Headers(raw=message["headers"]).get("content-type", "").startswith(_PAGE)
+            if hidden:
+                await _refuse(Refusal(_ERROR, "MLflow failed at this request.", "The server's log says more."), scope,
+                              receive, send)
+        if not hidden:
+            await send(message)
+
+    return sent
 
 
 def mounted(store_uri: str, artifacts: str, *, confirm: Confirm | None = None) -> ASGIApp:
@@ -136,9 +204,13 @@ def mounted(store_uri: str, artifacts: str, *, confirm: Confirm | None = None) -
         HokusaiError: The URI is no database that MLflow can be served from, or this process serves another.
         ConnectionFailedError: The database does not answer.
     """
-    from hokusai_nb.backends.mlflow.server import mlflow_app  # noqa: PLC0415 - imports MLflow's whole server
+    from hokusai_nb.backends.mlflow import server  # noqa: PLC0415 - imports MLflow's whole server
 
-    return _AtItsRoot(mlflow_app(store_uri, artifacts, confirm=confirm))
+    async def find_run(run_id: str, _scope: Scope) -> str | None:
+        return await anyio.to_thread.run_sync(server.artifacts_of_run, run_id)
+
+    root = artifacts if urlsplit(artifacts).scheme else str(Path(artifacts).resolve())
+    return _AtItsRoot(server.mlflow_app(store_uri, artifacts, confirm=confirm), find_run, (root,))
 
 
 def proxied(uri: str, *, confirm: Confirm | None = None) -> Proxied:
@@ -179,7 +251,10 @@ class Proxied:
             else:  # MLflow has no websockets
                 await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
 
-        await _AtItsRoot(exchange)(scope, receive, send)
+        await _AtItsRoot(exchange, self._find_run)(scope, receive, send)
+
+    async def _find_run(self, run_id: str, scope: Scope) -> str | None:
+        return await self._upstream.artifacts_of_run(run_id, scope["headers"])
 
     async def _exchange(self, mount: str, scope: Scope, receive: Receive, send: Send) -> None:
         started = False

@@ -31,7 +31,7 @@ def register(registry: ModelRegistry, verb: Register, *, by: str) -> RegisteredM
         HokusaiError: As `ModelRegistry.register`.
     """
     raise_for(check(verb))
-    return registry.register(verb, provenance={_BY_TAG: by})
+    return registry.register(verb, provenance={_BY_TAG: by}, from_settings=False)
 
 
 def check(verb: Register) -> list[Problem]:

@@ -12,7 +12,7 @@ import httpx
 from hokusai_nb.log import redact
 from hokusai_nb.schema.display import printable, shortened
 
-__all__ = ["UNWELL", "Answer", "Verdict", "judged", "reason"]
+__all__ = ["UNWELL", "Answer", "Verdict", "judged", "reason", "retry_after"]
 
 _LONGEST_ERROR = 300
 _OK = range(200, 300)
@@ -59,10 +59,10 @@ def judged(response: httpx.Response, place: str) -> Answer:
     if status in _REDIRECTS:
         return Answer(Verdict.REFUSED, f"{place} answered {status}: it redirects, which is not followed.")
     verdict = Verdict.LATER if status in _PASSING else Verdict.REFUSED
-    return Answer(verdict, f"{place} answered {status}.", _retry_after(response.headers.get("Retry-After", "")))
+    return Answer(verdict, f"{place} answered {status}.", retry_after(response.headers.get("Retry-After", "")))
 
 
-def _retry_after(text: str) -> float | None:
+def retry_after(text: str) -> float | None:
     """Return the seconds that a receiver asks to wait, which it may also say as a date."""
     if text.isascii() and text.isdigit():
         return float(text[:9])

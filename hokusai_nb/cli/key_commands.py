@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hokusai_nb.cli.places import database_option, json_option, print_record
-from hokusai_nb.config import read_database_file
+from hokusai_nb.config import read_database_file, settings
+from hokusai_nb.errors import HokusaiError
 from hokusai_nb.schema.keys import SCOPES, KeyList, Scope
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def create(name: str, scope: Scope, expires_in: int | None, db_config: str | Non
     """Create an API key called NAME; its text is printed once and kept nowhere."""
     from hokusai_nb.backends.sql import keys  # noqa: PLC0415 - imports SQLAlchemy
 
+    if settings().mock_mode:
+        what = "No API key can be made in mock mode: its database ends with this command."
+        raise HokusaiError(what, "Unset HOKUSAI_MOCK_MODE.")
     life = dt.timedelta(days=expires_in) if expires_in else None
     made = keys.create_key(_database(db_config), name, scope, life=life)
     click.echo("Keep this key; it is not shown again.", err=True)

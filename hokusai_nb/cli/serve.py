@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from hokusai_nb.cli.places import database_option, webhook_option
-from hokusai_nb.config import read_database_file
-from hokusai_nb.errors import MissingExtraError
+from hokusai_nb.config import read_database_file, settings
+from hokusai_nb.errors import HokusaiError, MissingExtraError
 
 __all__ = ["serve"]
 
@@ -49,6 +49,9 @@ def serve(
     Every request needs an API key (hokusai key create) but those for health. Stop it with Ctrl-C or SIGTERM:
     requests under way are finished first.
     """
+    if settings().mock_mode:
+        what = "The API server cannot run in mock mode: its MLflow and its webhooks are real."
+        raise HokusaiError(what, "Unset HOKUSAI_MOCK_MODE.")
     try:
         from hokusai_nb.api.options import ServerConfig  # noqa: PLC0415 - an extra
         from hokusai_nb.api.serving import serve as run  # noqa: PLC0415 - an extra

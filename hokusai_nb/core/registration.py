@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hokusai_nb.backends.mlflow import creation, logging, models, runs, versions
-from hokusai_nb.backends.mlflow.fingerprints import fingerprint
 from hokusai_nb.core.current_run import choose_model, current_run, measured_value
+from hokusai_nb.core.identity import identity_of
 from hokusai_nb.core.provenance import collect
 from hokusai_nb.core.tagging import key_of, stated_tags, storable, tags_from_run
 from hokusai_nb.errors import ValidationError
@@ -40,6 +40,7 @@ def register(
     provenance: Mapping[str, str] | None = None,
     identity: str | None = None,
     tried: MutableMapping[str, Container[str]] | None = None,
+    from_settings: bool = True,
 ) -> RegisteredModel:
     """Register a model under a token.
 
@@ -53,13 +54,14 @@ def register(
         identity: What makes two registrations the same besides their tags; if None, what the
             estimator has learnt, or else the run's model.
         tried: What the caller attempted before, filled in here: see `creation.create`.
+        from_settings: See `stated_tags`.
     """
     run, held = _run_and_model(backend, verb, logs=estimator is not None)
-    if estimator is not None and identity is None and (learnt := fingerprint(estimator)):
-        identity = f"estimator {learnt}"
+    if estimator is not None and identity is None:
+        identity = identity_of(estimator)
     value = verb.value if verb.value is not None else _value_from(run(), verb.metric)
     raise_for(check_benchmark(verb.metric, value))
-    stated, doubts = stated_tags(verb, value)
+    stated, doubts = stated_tags(verb, value, from_settings=from_settings)
     if held is not None:
         model = held
     else:

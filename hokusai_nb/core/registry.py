@@ -60,6 +60,7 @@ class ModelRegistry(ReadingMethods, TokenMethods):
         provenance: Mapping[str, str] | None = None,
         identity: str | None = None,
         tried: MutableMapping[str, Container[str]] | None = None,
+        from_settings: bool = True,
     ) -> RegisteredModel:
         """Do what a magic line, a form or a command asks for.
 
@@ -75,6 +76,8 @@ class ModelRegistry(ReadingMethods, TokenMethods):
                 the run's model if left out.
             tried: A mapping that the caller keeps from one attempt to the next, empty at first. With it,
                 attempts that force a new version make one together, also where an answer was lost.
+            from_settings: Whether the settings of this process name the contributor where nobody else does;
+                those of a server are none of its clients'.
 
         Raises:
             ValidationError: The benchmark value is missing, no number, or out of range.
@@ -91,6 +94,7 @@ class ModelRegistry(ReadingMethods, TokenMethods):
             provenance=provenance,
             identity=identity,
             tried=tried,
+            from_settings=from_settings,
         )
         if asked and not made.dry_run:
             tell_of_improvement(self.backend, made, lambda: self.token_store)

@@ -35,10 +35,11 @@ class Known:
     run_id: str | None = None
     """The run that `run_metrics` and `logged_models` belong to."""
     model_names: tuple[str, ...] = ()
+    """All registered models, also those of which no version carries a token."""
     token_ids: tuple[str, ...] = ()
     """Those of versions and those of the token store."""
     versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Versions of each model, newest first."""
+    """Versions of each model that carry a token, newest first."""
     run_ids: tuple[str, ...] = ()
     """Newest first."""
     run_metrics: tuple[str, ...] = ()
@@ -130,7 +131,7 @@ def load_suggestions(registry: ModelRegistry, run_id: str | None = None) -> Know
     Raises:
         HokusaiError: The registry cannot be read.
     """
-    from hokusai_nb.backends.mlflow import runs  # noqa: PLC0415 - imports MLflow, which only the thread may do
+    from hokusai_nb.backends.mlflow import runs, search  # noqa: PLC0415 - imports MLflow, which only the thread may do
     from hokusai_nb.backends.mlflow.models import models_of_run  # noqa: PLC0415 - see above
     from hokusai_nb.core.standing import ask_token_ids  # noqa: PLC0415 - imports SQLAlchemy
     from hokusai_nb.schema.metrics import check_metric, find_metric  # noqa: PLC0415 - see above
@@ -143,6 +144,8 @@ def load_suggestions(registry: ModelRegistry, run_id: str | None = None) -> Know
     versions: dict[str, list[str]] = {}
     for model in reversed(models):
         versions.setdefault(model.name, []).append(model.version)
+    with backend.calling() as client:
+        names = {*versions, *(m.name for m in search.registered_models(client, ""))}
     recent = runs.recent_runs(backend, RECENT_RUNS)
     current = next((run for run in recent if run.run_id == run_id), None)
     measured = [m for run in ([current] if current else recent) for m in run.metrics]
@@ -154,7 +157,7 @@ def load_suggestions(registry: ModelRegistry, run_id: str | None = None) -> Know
     return Known(
         uri=backend.uri,
         run_id=run_id,
-        model_names=tuple(sorted(versions)),
+        model_names=tuple(sorted(names)),
         token_ids=tuple(sorted({*(m.token_id for m in models if m.token_id), *of_store.answer()})),
         versions={name: tuple(numbers) for name, numbers in versions.items()},
         run_ids=tuple(run.run_id for run in recent),

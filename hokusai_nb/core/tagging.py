@@ -32,8 +32,15 @@ _TRAINING = ("train", "training")
 _TEST = ("test", "testing", "eval", "evaluation")
 
 
-def stated_tags(verb: Register | RegisterFile, value: str) -> tuple[dict[str, str], list[Problem]]:
+def stated_tags(
+    verb: Register | RegisterFile, value: str, *, from_settings: bool = True
+) -> tuple[dict[str, str], list[Problem]]:
     """Return the tags that the user's words alone decide, and doubts about those of the settings.
+
+    Args:
+        verb: What was asked for.
+        value: The benchmark value.
+        from_settings: Whether the settings of this process name the contributor where the user does not.
 
     Raises:
         ValidationError: The contributor of the settings is no address.
@@ -41,7 +48,7 @@ def stated_tags(verb: Register | RegisterFile, value: str) -> tuple[dict[str, st
     tags = dict(verb.tags)
     doubts: list[Problem] = []
     contributor = verb.contributor
-    if contributor is None and not any(key in tags for key in CONTRIBUTOR_TAGS):
+    if from_settings and contributor is None and not any(key in tags for key in CONTRIBUTOR_TAGS):
         contributor = settings().contributor
         doubts = check_contributor(contributor, field="HOKUSAI_CONTRIBUTOR") if contributor else []
         raise_for(doubts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -118,6 +119,8 @@ def load(shell: InteractiveShell) -> None:
         return provenance.notebook_tags(shell)
 
     set_collector(notebook_tags)
+    if forms := sys.modules.get(FORMS):
+        forms.resume(shell)  # loading again has paused those that are open
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -130,8 +133,7 @@ def unload(shell: InteractiveShell) -> None:
         for name in [name for name, magic in table.items() if type(magic).__module__ == __name__]:
             del table[name]
     for callback in [c for c in shell.events.callbacks["post_run_cell"] if type(c).__module__ == FORMS]:
-        callback.end()  # type: ignore[attr-defined]  # IPython knows it as a callable
-        callback()  # once more: an open form is to know that it is told no more
+        callback.pause()  # type: ignore[attr-defined]  # IPython knows it as a callable
     if shell.Completer is not None:
         matchers = shell.Completer.custom_matchers
         matchers[:] = [m for m in matchers if getattr(m, "matcher_identifier", None) != MATCHER]

@@ -11,7 +11,7 @@ from hokusai_nb.backends.sql.event_list import list_events
 from hokusai_nb.backends.sql.paging import check_limit
 from hokusai_nb.backends.sql.types import storable
 from hokusai_nb.errors import TokenStatusError, ValidationError
-from hokusai_nb.schema.events import events_of
+from hokusai_nb.schema.events import events_of, registration_key
 from hokusai_nb.schema.lifecycle import Status, Transition, no_such_token, require_allowed, utc_now
 from hokusai_nb.schema.problems import Problem, raise_for
 from hokusai_nb.schema.tokens import check_token, fold_token
@@ -160,7 +160,12 @@ class SqlTokenStore:
             reason=change.reason,
         )
         tokens.write_transition(connection, found.key, step)
-        outbox.write(connection, events_of(token.token_id, change, now), self.destinations, facts=change.facts)
+        told = events_of(token.token_id, change, now)
+        if change.to is Status.REGISTERED and change.facts is not None:
+            registered, *told = told
+            key = _registered_under(token.token_id, change.facts)
+            outbox.publish(connection, registered, self.destinations, key=key, facts=change.facts)
+        outbox.write(connection, told, self.destinations, facts=change.facts)
 
     def _marked(self, token: Token) -> Token:
         return token.model_copy(update={"simulated": True}) if self.simulated else token
@@ -170,6 +175,11 @@ def _is_taken(found: Stored, change: TokenChange, now: dt.datetime) -> bool:
     """Whether this owner has taken the step already; one whose lease has lapsed takes it again."""
     same = change.owner is not None and found.last_owner == change.owner and found.token.model_status is change.to
     return same and (change.to is not Status.REGISTERING or found.token.is_held(now))
+
+
+def _registered_under(token_id: str, facts: RegistrationFacts) -> str:
+    """Return the key that a report of the same registration has too, so that it is told once."""
+    return registration_key(token_id.lower(), token_id, facts.mlflow_run_id, facts.version)
 
 
 def _columns(facts: RegistrationFacts | None) -> dict[str, str | None]:

@@ -9,15 +9,20 @@ from hokusai_nb.config import settings
 from hokusai_nb.errors import HokusaiError
 from hokusai_nb.schema.lines import Code, is_uri, magic_line, python_call
 from hokusai_nb.schema.verbs import Register
-from hokusai_nb.widgets.facts import problem_of
+from hokusai_nb.widgets.facts import problem_of, store_problems
+from hokusai_nb.widgets.workspace import Lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from hokusai_nb.backends.mlflow.client import Backend
     from hokusai_nb.schema.problems import Problem
+    from hokusai_nb.widgets.fields import Field
+    from hokusai_nb.widgets.inquiry import Inquiry
+    from hokusai_nb.widgets.tag_rows import TagRows
     from hokusai_nb.widgets.workspace import Workspace
 
-__all__ = ["Entered"]
+__all__ = ["Entered", "Reader"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Entered:
         uri_source: Python source of that URI.
         contributor: Address of the settings, which stands in for an empty field.
         problems: What is wrong with the words themselves.
+        shadowed: Names of the run's models that would be read as a variable's.
     """
 
     texts: Mapping[str, str]
@@ -45,6 +51,7 @@ class Entered:
     uri_source: str = ""
     contributor: str | None = None
     problems: tuple[Problem, ...] = ()
+    shadowed: frozenset[str] = frozenset()
 
     @classmethod
     def read(
@@ -54,13 +61,24 @@ class Entered:
         options: Mapping[str, Any],
         *,
         run_id: str | None,
-        workspace: Workspace,
+        find: Callable[[str | None], object],
+        models: Iterable[str] = (),
         problems: Sequence[Problem] = (),
     ) -> Entered:
-        """Look up what the words stand for; what cannot be looked up is a problem."""
+        """Look up what the words stand for; what cannot be looked up is a problem.
+
+        Args:
+            texts: Text of each field.
+            tags: Further tags.
+            options: What a line may say and the form has no field for.
+            run_id: The run that the form is about.
+            find: Returns what a variable's name stands for.
+            models: Names of the run's models.
+            problems: What is wrong besides.
+        """
         found, contributor, told = None, None, list(problems)
         try:
-            found = workspace.find(texts["model"] or None)
+            found = find(texts["model"] or None)
         except HokusaiError as error:
             told.append(problem_of(error, "model"))
         try:
@@ -80,6 +98,7 @@ class Entered:
             uri_source=texts["model"] if found is uri else f"{texts['model']}.model_uri",
             contributor=contributor,
             problems=tuple(told),
+            shadowed=frozenset(name for name in models if _leads_somewhere(name, find)),
         )
 
     @property
@@ -120,3 +139,43 @@ class Entered:
         estimator = Code(self.texts["model"]) if self.estimator is not None else None
         rows = values.pop("input_example", None)
         return python_call(values, estimator=estimator, input_example=Code(rows) if rows else None)
+
+
+def _leads_somewhere(name: str, find: Callable[[str | None], object]) -> bool:
+    try:
+        return find(name) is not None
+    except HokusaiError:
+        return True
+
+
+class Reader:
+    """Reads what stands in a form, and what it stands for.
+
+    Args:
+        workspace: The variables that can be named.
+        backend: Where the form registers.
+        options: What a line may say and the form has no field for.
+    """
+
+    def __init__(self, workspace: Workspace, backend: Backend, options: Mapping[str, Any]) -> None:
+        self._find = Lookup(workspace.find)
+        self._backend = backend
+        self._options = options
+        self.look_around()
+
+    def look_around(self) -> None:
+        """Notice what changes outside of the form: the variables, and what MLflow is set to."""
+        self._find.forget()
+        self._outside = store_problems(self._backend)
+
+    def read(self, fields: Mapping[str, Field], tags: TagRows, inquiry: Inquiry) -> Entered:
+        """Return what was put in, by what was found when it was last looked around."""
+        return Entered.read(
+            {key: field.value for key, field in fields.items()},
+            tags.tags,
+            self._options,
+            run_id=inquiry.run_id,
+            find=self._find,
+            models=inquiry.facts.model_names,
+            problems=[*tags.problems(), *self._outside],
+        )

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from hokusai_nb.errors import HokusaiError
 from hokusai_nb.log import logger, redact
 from hokusai_nb.schema.display import Shown, printable, shortened
+from hokusai_nb.widgets.style import SAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,15 +29,35 @@ __all__ = [
     "guarded",
     "receipt_box",
     "said",
+    "saying",
 ]
 
 LABEL_WIDTH = "7em"
 INDENT = f"0 0 .4em calc({LABEL_WIDTH} + 8px)"
 _LONGEST_REPAIR = 60
+# Once its page was loaded anew, JupyterLab replaces no output of a notebook: this box stays where it would
+# otherwise be gone at once. Elsewhere, such as in Voila, nothing is kept.
+_AGAIN = Markup(
+    "<style>"
+    ".hokusai-again{{display:none}}"
+    ".jp-NotebookPanel .hokusai-again{{display:block;animation:hokusai-again 2s}}"
+    "@keyframes hokusai-again{{0%,100%{{max-height:0;overflow:hidden;visibility:hidden}}}}"
+    "</style>"
+    "<div class='hokusai-again'>This receipt stands on the screen only. This line puts one into the notebook, "
+    "and registers nothing twice:"
+    "<pre style='white-space:pre-wrap;overflow-wrap:anywhere;user-select:all'>{}</pre></div>"
+)
+
+
+def saying() -> widgets.HTML:
+    """Return an empty place for messages; what is put there is read out by screen readers."""
+    place = widgets.HTML()
+    place.add_class(SAYS)
+    return place
 
 
 def said(kind: str, text: str) -> str:
-    """Return a message as HTML; an error is announced by screen readers, a note waits its turn.
+    """Return a message as HTML; where no place for messages can be made, most screen readers announce an error.
 
     Args:
         kind: ``error``, ``warning`` or ``note``.
@@ -68,9 +89,18 @@ def guarded(report: Callable[[str], None], handler: Callable[..., Any]) -> Calla
     return run
 
 
-def receipt_box(receipt: Shown) -> widgets.HTML:
-    """Return a record, such as a receipt, as a widget that only shows it."""
-    return widgets.HTML(str(Markup('<div role="status">{}</div>').format(receipt._html_())))
+def receipt_box(receipt: Shown, line: str = "") -> widgets.HTML:
+    """Return a record, such as a receipt, as a widget that only shows it.
+
+    Args:
+        receipt: The record.
+        line: The line that shows it again, for where the notebook does not come to hold it.
+    """
+    again = _AGAIN.format(line) if line else ""
+    box = widgets.HTML(str(Markup('<div role="status">{}{}</div>').format(receipt._html_(), again)))
+    box.add_class(SAYS)
+    box.add_class("hokusai-receipt")
+    return box
 
 
 def action_bar(*controls: Any) -> widgets.HBox:
@@ -109,7 +139,7 @@ class Noted(widgets.VBox):
     def __init__(self, control: widgets.Widget) -> None:
         self.problem: Problem | None = None
         self._note = ""
-        self._said = widgets.HTML()
+        self._said = saying()
         self._repair: widgets.Button | None = None
         self.children: tuple[widgets.Widget, ...]
         super().__init__([control, self._said])

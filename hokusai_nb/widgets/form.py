@@ -11,7 +11,7 @@ from IPython.display import display
 
 from hokusai_nb.core.background import Background
 from hokusai_nb.schema.display import Shown
-from hokusai_nb.widgets.fields import close_all, close_parts, receipt_box, said
+from hokusai_nb.widgets.fields import close_all, close_parts, receipt_box, said, saying
 from hokusai_nb.widgets.kept import Place, hand_out
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ class Form(widgets.VBox, Generic[R]):
         self._places: list[Place] = []
         self._placing = threading.Lock()
         self._keeper: Background[None, None] = Background(self._keep, lambda *_: None, pause=_KEEP_SECONDS)
-        self._status = widgets.HTML()
+        self._status = saying()
+        self._shown_by = ""
         self.children: tuple[widgets.Widget, ...]
         super().__init__()
         self._id = str(self.model_id)
@@ -59,11 +60,17 @@ class Form(widgets.VBox, Generic[R]):
         if self.receipt is None:
             self.say("error", text)
         elif self.comm is not None:  # the status went with the fields
-            self._show_instead(receipt_box(self.receipt), widgets.HTML(said("error", text)))
+            self._show_instead(receipt_box(self.receipt, self._shown_by), widgets.HTML(said("error", text)))
 
-    def hand_out(self, receipt: R) -> None:
-        """Show the receipt in place of the form: on the screen, and in what is saved."""
-        box = receipt_box(receipt)
+    def hand_out(self, receipt: R, line: str = "") -> None:
+        """Show the receipt in place of the form: on the screen, and in what is saved.
+
+        Args:
+            receipt: What came of it.
+            line: The line that shows it again.
+        """
+        self._shown_by = line
+        box = receipt_box(receipt, line)
         with self._placing:
             self.receipt = receipt
             hand_out(receipt, self._places)

@@ -8,8 +8,9 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from hokusai_nb.backends.mlflow import runs
+from hokusai_nb.backends.mlflow import creation, runs
 from hokusai_nb.core.background import Background
+from hokusai_nb.core.identity import Acquaintance
 from hokusai_nb.core.standing import ask_doubts
 from hokusai_nb.log import logger, redact
 from hokusai_nb.widgets.facts import Facts, load_facts
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
     from hokusai_nb.core.registry import ModelRegistry
+    from hokusai_nb.core.suggestions import Known
     from hokusai_nb.schema.problems import Problem
     from hokusai_nb.schema.records import RegisteredModel
     from hokusai_nb.schema.verbs import Register
@@ -69,7 +71,10 @@ class Inquiry:
         self._learned = learned
         self._answered = answered
         self._serial = 0
-        self._made: tuple[Question, RegisteredModel] | None = None
+        self._last_made = creation.last_made(registry.backend)
+        self._outdated = True
+        self._acquaintance = Acquaintance()
+        self._made: tuple[Question, str | None, RegisteredModel] | None = None
         self._tried: dict[str, Container[str]] = {}
         self._asked: Question | None = None
         self._answer: tuple[Question, Preview] | None = None
@@ -81,12 +86,31 @@ class Inquiry:
 
     def begin(self) -> None:
         """Have the facts loaded."""
-        self._learn.put(self._named_run)
+        self._outdated = True
+        self._learn.put(None)
 
     def begin_again(self) -> None:
         """Have everything asked once more."""
         self._serial += 1
+        self._answer = None
         self.begin()
+
+    def follow_cell(self, *, wrong: bool) -> None:
+        """Have asked anew what a cell may have changed; until there is an answer, the last one is given.
+
+        Args:
+            wrong: Whether something was wrong with the run or its model.
+        """
+        last_made = creation.last_made(self.registry.backend)
+        made, self._last_made = last_made is not self._last_made, last_made
+        fits = self._asked is not None and self._asked.estimator is not None
+        refused = self._answer is not None and bool(self._answer[1].problems)
+        if made or fits or refused:
+            self._serial += 1
+        if made:
+            self.begin()
+        elif wrong or (self.facts.run is not None and self.facts.run.status == "RUNNING"):
+            self._learn.put(None if self._outdated else self.facts.known)
 
     def stop(self) -> None:
         """Ask nothing more; answers that are on their way are told to nobody."""
@@ -113,12 +137,11 @@ class Inquiry:
     def look_ahead(self, verb: Register, estimator: object) -> Preview | None:
         """Return what would be written for just this; where that is not known yet, it is asked for."""
         question = self.question(verb, estimator)
-        if self._answer is not None and self._answer[0] == question:
-            return self._answer[1]
         if question != self._asked:
             self._asked = question
             self._look.put(question)
-        return None
+        answer = self._answer
+        return answer[1] if answer is not None and replace(answer[0], serial=self._serial) == question else None
 
     def doubts(self, token_id: str) -> tuple[Problem, ...] | None:
         """Return what the token store has against a token, nothing where it is in draft.
@@ -145,20 +168,24 @@ class Inquiry:
         Raises:
             HokusaiError: Whatever the registry raises.
         """
-        question = replace(question, serial=0)
-        # What an estimator has learnt since is for the registry to tell; it recognises a repetition.
-        known = question.estimator is None or question.verb.force_new
-        if known and self._made is not None and self._made[0] == question:
-            return self._made[1]
-        model = self._here(self._register, self._as_asked(question))
-        self._made = question, model
+        question, estimator = replace(question, serial=0), question.estimator
+        identity = None if estimator is None else self._acquaintance.identity(estimator)
+        if self._made is not None and self._made[:2] == (question, identity):
+            return self._made[2]
+        try:
+            model = self._here(self._register, self._as_asked(question), identity)
+        finally:
+            if identity is not None:
+                self._acquaintance.tried(estimator, identity)
+        self._made = question, identity, model
         return model
 
-    def _register(self, question: Question) -> RegisteredModel:
+    def _register(self, question: Question, identity: str | None) -> RegisteredModel:
         return self.registry.register(
             question.verb,
             estimator=question.estimator,
             input_example=self._workspace.find(question.verb.input_example),
+            identity=identity,
             tried=self._tried,
         )
 
@@ -168,9 +195,9 @@ class Inquiry:
         except BaseException as error:  # noqa: BLE001 - an estimator's own code may even call sys.exit()
             return Preview(trouble=_told(error))
 
-    def _load_facts(self, named: str | None) -> Facts:
+    def _load_facts(self, known: Known | None) -> Facts:
         try:
-            return self._here(load_facts, self.registry, named, self._workspace.estimators())
+            return self._here(load_facts, self.registry, self._named_run, self._workspace.estimators(), known)
         except BaseException as error:  # noqa: BLE001 - as above
             return Facts(asked=True, trouble=_told(error))
 
@@ -192,15 +219,18 @@ class Inquiry:
         return Question(question.verb.model_copy(update={"run": None}), question.estimator)
 
     def _take_preview(self, question: Question, preview: Preview) -> None:
-        if self._answer is not None and self._answer[0] == question:
-            return  # registering in earnest has answered it meanwhile
+        if question != self._asked or (self._answer is not None and self._answer[0] == question):
+            return  # another was asked since, or registering in earnest has answered it meanwhile
         self._answer = (question, preview)
         self._answered()
 
-    def _take_facts(self, named: str | None, facts: Facts) -> None:
-        del named
+    def _take_facts(self, known: Known | None, facts: Facts) -> None:
         if facts.trouble and facts.run is None and self.facts.run is not None:
             facts = replace(self.facts, trouble=facts.trouble)  # a run that was seen stays known
+        if known is None:
+            self._outdated = bool(facts.trouble)
+        if self.facts.asked and (facts.run, facts.models) != (self.facts.run, self.facts.models):
+            self._serial += 1
         self.facts = facts
         self._learned()
 

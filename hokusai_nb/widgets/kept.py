@@ -35,6 +35,7 @@ _KEPT = Markup(
     "</style>"
     '<div class="hokusai-kept hokusai-kept-{id}">{html}</div>'
 )
+_AS_OF = "So the form stood when it was last shown or kept here. What was entered or registered later is not in it."
 # The place becomes a live region before there is something in it to be read out. The keyboard goes
 # there if it is in the form, which is about to vanish.
 _AWAIT = Markup(
@@ -69,7 +70,7 @@ class Place:
 
     def keep(self, bundle: Mapping[str, Any]) -> None:
         """Save this as what the form says now."""
-        if _texts(bundle) != self._static:
+        if self._lives and _texts(bundle) != self._static:  # a terminal would print it anew
             self._static = _texts(bundle)
             self._kept.update(self._saved(), raw=True)
 
@@ -93,7 +94,7 @@ class Place:
 
 def static_form(title: str, rows: Sequence[Sequence[object]], notes: Sequence[str], *, line: str) -> tuple[Markup, str]:
     """Return what stands in a form as HTML and as text, and the line that asks for the same, whole, to be copied."""
-    html, text = grid(title, rows, notes=notes)
+    html, text = grid(title, rows, notes=[_AS_OF, *notes])
     style = "margin:.25em 0;padding:.4em .6em;white-space:pre-wrap;overflow-wrap:anywhere;user-select:all"
     return html + Markup('<pre style="{}">{}</pre>').format(style, line), f"{text}\n{line}"
 

@@ -14,7 +14,7 @@ from hokusai_nb.errors import HokusaiError
 from hokusai_nb.log import logger, redact
 from hokusai_nb.schema.problems import errors_in, raise_for
 from hokusai_nb.schema.receipt import Receipt
-from hokusai_nb.widgets.entered import Entered
+from hokusai_nb.widgets.entered import Reader
 from hokusai_nb.widgets.fields import action_bar, close_all, guarded
 from hokusai_nb.widgets.form import Form
 from hokusai_nb.widgets.inquiry import Inquiry
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from hokusai_nb.schema.problems import Problem
     from hokusai_nb.schema.records import RegisteredModel
+    from hokusai_nb.widgets.entered import Entered
     from hokusai_nb.widgets.preview import Question
 
 __all__ = ["RegistrationForm"]
@@ -68,6 +69,7 @@ class RegistrationForm(Form[Receipt]):
         given = {"run": run_id, **(values or {})}
         self._workspace = workspace or Workspace()
         self._options = options_in(given)
+        self._reader = Reader(self._workspace, registry.backend, self._options)
         self._busy = False
         self._lock = threading.RLock()
         self._submitting = threading.Lock()
@@ -80,8 +82,7 @@ class RegistrationForm(Form[Receipt]):
             learned=guarded(self.report, self._learned),
             answered=guarded(self.report, self.refresh),
         )
-        # A cell may make another run the current one, or give a variable another value.
-        self._after_cells = AfterCells(self._workspace.shell, guarded(self.report, self.refresh))
+        self._after_cells = AfterCells(self._workspace.shell, guarded(self.report, self._follow_cell))
         self._build(given)
         self._inquiry.begin()
 
@@ -106,14 +107,7 @@ class RegistrationForm(Form[Receipt]):
     # What the form says
 
     def _entered(self) -> Entered:
-        return Entered.read(
-            {key: field.value for key, field in self.fields.items()},
-            self.tags.tags,
-            self._options,
-            run_id=self._inquiry.run_id,
-            workspace=self._workspace,
-            problems=self.tags.problems(),
-        )
+        return self._reader.read(self.fields, self.tags, self._inquiry)
 
     def magic_line(self) -> str:
         """Return the magic line that asks for the same now.
@@ -197,7 +191,16 @@ class RegistrationForm(Form[Receipt]):
         """Ask the registry once more: a server may be back, a model may have been logged."""
         with self._lock:
             self._inquiry.begin_again()
+            self._reader.look_around()
             self._go_on()
+
+    def _follow_cell(self) -> None:
+        """Notice that a cell has made another run, another model or another version, or given a variable a value."""
+        with self._lock:
+            self._reader.look_around()
+            if self.receipt is None:
+                self._inquiry.follow_cell(wrong=self._state.of_run is not None)
+            self.refresh()
 
     def refresh(self) -> None:
         """Check the form by the schema, show what is wrong, and ask the registry for the rest."""
@@ -219,7 +222,7 @@ class RegistrationForm(Form[Receipt]):
         if self.failure:
             self.say("error", self.failure)
         elif not self._busy:
-            self.say("note", state.standing())
+            self.say("warning" if state.doubt else "note", f"{state.standing()} {state.doubt}".rstrip())
         self._again.layout.display = None if state.may_pass else "none"
         self._preview_box.value = preview_html(self._line(stays=True), self.python_call(), state.preview)
         self.keep()
@@ -243,6 +246,7 @@ class RegistrationForm(Form[Receipt]):
         """
         with self._submitting:
             with self._lock:
+                self._reader.look_around()
                 self._go_on()
                 state = self._state
                 raise_for(state.stated)
@@ -276,15 +280,17 @@ class RegistrationForm(Form[Receipt]):
             return
         try:
             receipt = receipt_for(self._inquiry.registry.backend, model)
+            self._after_cells.end()  # from here on the line names the run: it is to be right for good
             with self._lock:
-                self.hand_out(receipt)
-            self._after_cells.end()
+                self.hand_out(receipt, self._line(stays=True))
             self._workspace.registered()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
-            logger.exception("What follows a registration failed.")
+        except BaseException as error:
             self._resume()
-            why = f"{type(error).__name__}: {redact(str(error))}"
+            why = f"{type(error).__name__}: {redact(str(error))}".removesuffix(": ")
             self.report(f"{model.name} version {model.version} is registered. What follows it did not work: {why}")
+            if not isinstance(error, Exception):
+                raise  # somebody interrupted it
+            logger.exception("What follows a registration failed.")
 
     def _resume(self) -> None:
         """Give the form back to the user."""

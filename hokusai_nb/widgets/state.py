@@ -12,6 +12,7 @@ from hokusai_nb.schema.tag_values import check_contributor
 from hokusai_nb.schema.tags import CONTRIBUTOR_TAGS, tag_field
 from hokusai_nb.schema.tokens import check_token, fold_token
 from hokusai_nb.schema.verbs import Register
+from hokusai_nb.widgets.facts import STORE
 from hokusai_nb.widgets.preview import planned_title
 
 if TYPE_CHECKING:
@@ -62,10 +63,10 @@ class State:
         self.stated = [*entered.problems, *found, *self._contributor_problems()]
         if entered.run_id is None and not entered.by_uri:
             self.stated.append(NO_RUN)
-        of_run = self._run_problem()
-        complete = self.verb is not None and of_run is None and not errors_in(self.stated)
+        self.of_run = self._run_problem()
+        complete = self.verb is not None and self.of_run is None and not errors_in(self.stated)
         self.preview = answer(self.verb, entered.estimator) if complete and self.verb else None
-        self.of_registry = [*([of_run] if of_run else []), *(self.preview.problems if self.preview else ())]
+        self.of_registry = [*([self.of_run] if self.of_run else []), *(self.preview.problems if self.preview else ())]
         token = fold_token(entered.texts["token"])
         self.of_store = None if check_token(token) else doubts(token)
         told = [_as_shown(p) for p in (*self.stated, *(self.of_store or ()), *self.of_registry)]
@@ -85,12 +86,17 @@ class State:
             return None
         if self.entered.estimator is not None:
             return self.facts.wrong
-        return self.facts.model_problem(self.entered.texts["model"] or None)
+        return self.facts.model_problem(self.entered.texts["model"] or None, self.entered.shadowed)
 
     @property
     def trouble(self) -> str:
         """Why the registry could not be asked; empty where it could."""
         return self.preview.trouble if self.preview else self.facts.trouble
+
+    @property
+    def doubt(self) -> str:
+        """What is to be known although nothing is wrong, and belongs to no field."""
+        return " ".join(p.sentence for p in self.problems if p.field == STORE)
 
     @property
     def may_pass(self) -> bool:
@@ -170,17 +176,17 @@ class State:
             return f"The estimator is logged{run} first."
         if self.facts.run is None or self.entered.by_uri:
             return ""
-        held = ", ".join(dict.fromkeys(m.name for m in self.facts.models))
-        return f"Run {self.facts.run.name} holds: {held}."
+        return f"Run {self.facts.run.name} holds: {', '.join(self.facts.model_names)}."
 
     def _name_note(self) -> str:
         name = self.entered.texts["name"]
         if not name or not self._answers:
             return ""
-        versions = self.facts.known.versions.get(name, ())
-        return (
-            f"Exists; its newest version is {versions[0]}." if versions else "No version of this name has a token yet."
-        )
+        known = self.facts.known
+        if versions := known.versions.get(name):
+            return f"Exists; its newest version with a token is {versions[0]}."
+        exists = name in known.model_names
+        return "Exists; none of its versions has a token yet." if exists else "New here: no model has this name yet."
 
     def _metric_note(self) -> str:
         metric = find_metric(self.entered.texts["metric"])

@@ -1,13 +1,40 @@
-"""How forms look: Jupyter's theme variables only, so that they follow light and dark themes."""
+"""How forms look, and how they are heard.
+
+Jupyter's theme variables only, so that they follow light and dark themes.
+"""
 
 from __future__ import annotations
 
 from markupsafe import Markup
 
-__all__ = ["STYLE"]
+__all__ = ["SAYS", "STYLE"]
+
+SAYS = "hokusai-says"
+"""Class of the places for messages."""
+
+# A screen reader reads out only what is put into a place that has been a live region before, and no widget
+# can say of itself that it is one. A message in such a place needs no role of its own: it would be read twice.
+# The receipt comes together with its place; it is put there once more if it stays, as it does in Voila.
+_HEAR = """
+const form = this.closest('.hokusai-form');
+if (!form || 'hears' in form.dataset) return;
+form.dataset.hears = '';
+const hear = () => form.querySelectorAll('.hokusai-says').forEach(place => {
+    place.querySelectorAll('[role]').forEach(said => said.removeAttribute('role'));
+    if (place.hasAttribute('role')) return;
+    place.setAttribute('role', 'status');
+    if (!place.matches('.hokusai-receipt')) return;
+    setTimeout(() => {
+        const words = place.querySelector('.widget-html-content');
+        words.replaceChildren(...[...words.children].map(said => said.cloneNode(true)));
+    }, 500);
+});
+hear();
+new MutationObserver(hear).observe(form, {childList: true, subtree: true, attributeFilter: ['class']});
+"""
 
 STYLE = Markup(
-    "<style>"
+    '<style onload="{}">'
     ".hokusai-form{{padding:.5em .75em;border:1px solid var(--jp-border-color1,#bdbdbd);border-radius:4px;"
     "max-width:46em;color:var(--jp-ui-font-color1,#212121);background:var(--jp-layout-color1,#fff)}}"
     ".hokusai-form .hokusai-field{{margin:0 0 .15em;container-type:inline-size}}"
@@ -51,4 +78,4 @@ STYLE = Markup(
     ".hokusai-row>.widget-combobox{{flex-basis:100%!important}}"
     ".hokusai-row>.widget-text .widget-label{{width:7em!important}}}}"
     "</style>"
-).format()
+).format(_HEAR)

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.jupyter import IMPORTS, TRAIN
+from tests.browser.test_access import HEARD, LISTEN
 from tests.conftest import mlflow_server
 
 pytestmark = pytest.mark.slow
@@ -56,14 +57,16 @@ def test_when_the_server_stops_while_registering_the_form_says_so_and_makes_one_
         cells = [IMPORTS, f"mlflow.set_tracking_uri({address!r})", TRAIN, line]
         notebook = lab.open("halted.ipynb", *cells).run_all()
         form = notebook.form.ready()
+        lab.page.evaluate(LISTEN)
         os.killpg(process.pid, signal.SIGSTOP)
         try:
             start = time.monotonic()
             form.button("Register").press("Enter")
-            expect(form.element.get_by_role("alert").first).to_contain_text(address)
+            expect(form.element.locator(".hokusai-error").first).to_contain_text(address)
             took = time.monotonic() - start
             lab.page.keyboard.press("Tab")  # the keyboard has waited beside the button
             expect(form.button("Register")).to_be_focused()
+            lab.page.wait_for_function(HEARD, arg=address)
         finally:
             os.killpg(process.pid, signal.SIGCONT)
         assert took < 6.5

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from tests.browser.jupyter import IMPORTS, TOKEN, TRAIN, Watched, outside
 from tests.browser.pages import Form
+from tests.browser.test_access import HEARD, LISTEN
 
 pytestmark = pytest.mark.slow
 
@@ -79,8 +80,12 @@ def test_the_form_works_in_voila(browser, server):
         form = Form(page.locator(".hokusai-form").first)
         form.fill(token="voila_01", name="voila", metric="accuracy")
         form.button("Use VOILA-01").click()
-        form.ready().register()
+        form.ready()
+        page.evaluate(LISTEN)
+        form.register()
         expect(page.get_by_text("Registered voila version 1")).to_be_visible()
+        page.wait_for_function(HEARD, arg="Registered voila version 1")
+        expect(page.locator(".hokusai-again")).to_have_css("display", "none")  # Voila keeps nothing
         expect(page.get_by_role("combobox").or_(page.get_by_role("textbox"))).to_have_count(0)
         assert {urlsplit(url).path.split("/")[-1] for url in watched.outside} <= VOILA_ASKS
     (made,) = server.versions("voila")

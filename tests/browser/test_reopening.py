@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.jupyter import IMPORTS, TRAIN
+from tests.browser.test_access import HEARD, LISTEN
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +43,9 @@ def test_a_reopened_notebook_shows_the_receipt_and_the_plots_with_and_without_it
     assert_alive(front.open(f"{model}.ipynb"), receipt)
 
 
+# JupyterLab replaces no output of a notebook that was opened anew since its cells ran.
+
+
 def test_a_form_that_was_left_unfinished_goes_on_when_its_notebook_is_reopened(lab, kernel, server):
     notebook = lab.open("unfinished.ipynb", TRAIN, "%hokusai_register", kernel=kernel).run_all()
     notebook.form.fill(token="OPEN-01", name="unfinished").says("fill in Metric")
@@ -49,9 +53,40 @@ def test_a_form_that_was_left_unfinished_goes_on_when_its_notebook_is_reopened(l
     lab.close()
     again = lab.open("unfinished.ipynb", kernel=kernel)
     again.form.says("fill in Metric")
-    again.form.has(token="OPEN-01").fill(metric="accuracy").ready().register()
-    again.shown("Registered unfinished version 1")
+    again.form.has(token="OPEN-01").fill(metric="accuracy").ready()
+    lab.page.evaluate(LISTEN)
+    again.form.register()
+    told = again.shown("Registered unfinished version 1").locator(".hokusai-again")
+    lab.page.wait_for_function(HEARD, arg="Registered unfinished version 1")
+    expect(told).to_be_visible()
+    expect(told).to_contain_text("registers nothing twice")
+    line = told.locator("pre").inner_text()
+    assert line.startswith("%hokusai_register unfinished --token OPEN-01 --metric accuracy --run ")
+    again.save()
+    lab.close()
+    other = lab.open("unfinished-line.ipynb", TRAIN, line, kernel=kernel).run_all()
+    other.shown("Already registered unfinished version 1")
     assert len(server.versions("unfinished")) == 1
+
+
+def test_what_is_kept_of_a_form_never_claims_to_be_true_of_today(lab, server):
+    line = "%hokusai_register dated --token DATED-01 --metric accuracy --form"
+    notebook = lab.open("dated.ipynb", IMPORTS, TRAIN, line).run_all()
+    notebook.form.ready()
+    expect(notebook.kept).to_contain_text("What will be written: dated version 1")
+    notebook.save()
+    lab.close()
+    again = lab.open("dated.ipynb", kernel=notebook.kernel)
+    again.form.ready().register()
+    again.shown("Registered dated version 1")
+    again.save()
+    lab.close()
+    server.shut_down(notebook.kernel)
+    later = lab.open("dated.ipynb")
+    expect(later.kept).to_be_visible()
+    expect(later.kept).to_contain_text("What was entered or registered later is not in it.")
+    assert "What was entered or registered later is not in it." in str(server.read("dated.ipynb").cells[2].outputs)
+    assert len(server.versions("dated")) == 1
 
 
 def test_an_unfinished_form_without_its_kernel_is_its_text_and_its_line_and_no_dead_widget(front, server):

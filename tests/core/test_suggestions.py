@@ -123,6 +123,20 @@ def test_what_a_registry_holds_is_read(registry, trained):
     assert known.logged_models == ("model",)
 
 
+def test_models_without_a_token_are_known_by_name_and_prompts_are_not(registry, trained):
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    client.create_registered_model("empty")
+    client.create_registered_model("plain")
+    client.create_model_version("plain", trained().model_uri)
+    mlflow.genai.register_prompt("a-prompt", "Say {{ what }}.")
+    registry.register_run_model(trained(accuracy=0.5).run_id, "ours", "MSG-AI", "accuracy")
+    known = load_suggestions(registry)
+    assert known.model_names == ("empty", "ours", "plain")
+    assert known.versions == {"ours": ("1",)}
+
+
 def test_without_a_current_run_metrics_come_from_recent_ones(registry, trained):
     trained(accuracy=0.5)
     assert load_suggestions(registry).run_metrics == ("accuracy",)

@@ -17,7 +17,8 @@ from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.schema.tags import KEY_TAG, check_tags
 from tests.conftest import train
 
-COUNT = 40
+COUNT = 160
+"""So many that a machine busy with other tests kills the process long before it is done."""
 SCRIPT = """
 import json, sys
 from hokusai_nb.core.registry import ModelRegistry

@@ -216,6 +216,134 @@ def test_a_variable_of_another_value_is_noticed_after_its_cell(form_of, run):
     assert "model_uri=info.model_uri," in html_of(form)
 
 
+CLF = "%hokusai_register m --token A-B --metric accuracy --model clf --form"
+
+
+@pytest.fixture
+def running(run):
+    """The id of a run that is under way, with a metric and no model."""
+    run("mlflow.start_run(); mlflow.log_metric('accuracy', 0.5)")
+    yield run("mlflow.active_run().info.run_id")
+    run("mlflow.end_run()")
+
+
+@pytest.mark.usefixtures("running")
+def test_what_a_running_run_measures_in_a_later_cell_is_read_unless_somebody_typed(form_of, run):
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --form")
+    value = form.fields["value"]
+    assert value.value == "0.5"
+    run("mlflow.log_metric('accuracy', 0.7)")
+    assert form.wait(20)
+    assert value.value == "0.7"
+    assert value.message.startswith("Read from the run.")
+    value.value = "0.6"
+    run("mlflow.log_metric('accuracy', 0.8)")
+    assert form.wait(20)
+    assert value.value == "0.6"
+    assert value.message.startswith("The run measured 0.8.")
+
+
+@pytest.mark.usefixtures("running")
+def test_a_model_that_a_later_cell_logs_is_found_and_a_run_that_fails_is_noticed(form_of, run):
+    run(FIT)
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --form")
+    assert "holds no model" in form.fields["model"].message
+    run("info = mlflow.sklearn.log_model(clf, name='model', pip_requirements=[])")
+    assert form.wait(20)
+    assert form.can_register
+    assert "What will be written: m version 1 (new)" in html_of(form)
+    run("mlflow.end_run('FAILED')")
+    assert form.wait(20)
+    assert "is FAILED" in form.fields["model"].message
+    assert not form.can_register
+
+
+@pytest.mark.usefixtures("active")
+def test_what_another_cell_registers_or_fits_again_changes_what_will_be_written(form_of, run):
+    run(FIT)
+    form = form_of(CLF)
+    assert "What will be written: m version 1 (new)" in html_of(form)
+    run(CLF.removesuffix(" --form"))
+    assert form.wait(20)
+    assert "m version 1 (made before: it is not made again)" in html_of(form)
+    run("clf.fit([[0.0], [1.0], [2.0]], [0, 1, 1]);")
+    assert form.wait(20)
+    assert "What will be written: m version 2 (new)" in html_of(form)
+
+
+@pytest.mark.usefixtures("active")
+def test_a_name_that_another_cell_registered_is_known(form_of, run, active):
+    form = form_of("%hokusai_register n --token A-B --metric accuracy --form")
+    assert form.fields["name"].message == "New here: no model has this name yet."
+    run(f"%hokusai_register n --token A-C --metric accuracy --run {active.run_id}")
+    assert form.wait(20)
+    assert form.fields["name"].message == "Exists; its newest version with a token is 1."
+    assert "Last version 1: accuracy = 0.91" in form.fields["value"].message
+
+
+@pytest.mark.usefixtures("active")
+def test_where_the_form_registers_is_said_once_mlflow_is_set_to_another_store(form_of, run, store):
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --form")
+    assert "registers in" not in html_of(form)
+    run("mlflow.set_tracking_uri('http://me:s3cret@127.0.0.1:9')")
+    shown = html.unescape(html_of(form))
+    assert f"This form registers in {store}, but MLflow is set to http://***@127.0.0.1:9." in shown
+    assert 'class="hokusai-said hokusai-warning"' in shown
+    assert "s3cret" not in shown
+    assert form.can_register
+    run(f"mlflow.set_tracking_uri({store!r})")
+    assert "registers in" not in html_of(form)
+    assert form.submit().version == "1"
+
+
+@pytest.mark.usefixtures("active")
+def test_a_slow_property_is_read_when_it_is_typed_and_after_a_cell_only(form_of, run):
+    run("reads = []\nclass Slow:\n    @property\n    def best(self):\n        reads.append(1)\nslow = Slow()")
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --form")
+    form.fields["model"].value = "slow.best"
+    for text in ("A-C", "A-D"):
+        form.fields["token"].value = text
+    assert run("len(reads)") == 1
+    assert run("len(reads)") == 2
+
+
+@pytest.mark.usefixtures("active")
+def test_a_cell_run_again_leaves_only_its_newest_form_following_and_the_older_one_right(form_of, run, shell, active):
+    before = heard(shell)
+    run(FIT)
+    older = form_of(CLF)
+    newer = form_of(CLF)
+    assert newer is not older
+    assert len(heard(shell)) == len(before) + 1
+    assert f"--run {active.run_id}" in line_on(older)
+    assert "--run" not in line_on(newer)
+    run("clf.fit([[0.0], [1.0], [2.0]], [0, 1, 1])")
+    assert older.submit().version == "1"
+    assert newer.wait(20)
+    assert newer.submit().created is False
+    older.close()
+
+
+def test_a_cell_is_told_from_others_of_the_same_text_by_its_id(shell):
+    before = heard(shell)
+    for cell_id, following in {"a": 2, "b": 4, "c": 6}.items():
+        for _ in range(2):
+            shell.run_cell("form = %hokusai_register\nother = %hokusai_register", cell_id=cell_id).raise_error()
+            assert len(heard(shell)) == len(before) + following
+    for callback in heard(shell):
+        callback.end()
+
+
+@pytest.mark.usefixtures("active")
+def test_of_many_forms_the_newest_few_follow_the_cells(run, shell):
+    from hokusai_nb.widgets.workspace import MOST
+
+    before = heard(shell)
+    forms = [run(f"form{i} = %hokusai_register m{i} --form\nform{i}") for i in range(MOST + 3)]
+    assert len(heard(shell)) == len(before) + MOST
+    assert [form._after_cells.on for form in forms] == [False] * 3 + [True] * MOST
+
+
 @pytest.mark.usefixtures("active")
 def test_cells_are_followed_only_while_a_form_is_open(form_of, shell):
     before = heard(shell)
@@ -230,12 +358,41 @@ def test_cells_are_followed_only_while_a_form_is_open(form_of, shell):
 def test_unloading_leaves_no_callback_and_the_line_is_still_right(form_of, run, shell, active):
     before = heard(shell)
     form = form_of("%hokusai_register m --token A-B --metric accuracy --form")
-    run("%reload_ext hokusai_nb")
+    run("%unload_ext hokusai_nb")
     assert heard(shell) == before
     assert f"--run {active.run_id}" in line_on(form)
     form.fields["name"].value = "n"
     assert f"--run {active.run_id}" in line_on(form)
     form.close()
+
+
+def test_reloading_goes_on_with_the_open_forms_only(form_of, run, shell, active):
+    before = heard(shell)
+    closed = form_of("%hokusai_register n --form")
+    form = form_of("%hokusai_register m --token A-B --metric accuracy --form")
+    for _ in range(2):
+        run("%reload_ext hokusai_nb")
+        assert len(heard(shell)) == len(before) + 2
+    assert "--run" not in line_on(form)
+    run("%unload_ext hokusai_nb")
+    closed.close()
+    run("%load_ext hokusai_nb")
+    assert len(heard(shell)) == len(before) + 1
+    run("with mlflow.start_run(): mlflow.log_metric('accuracy', 0.5)")
+    assert f"--run {active.run_id}" in line_on(form)
+
+
+def test_an_unloaded_extension_holds_no_form(form_of, run, shell):
+    import gc
+
+    from hokusai_nb.widgets import workspace
+
+    form_of("%hokusai_register n --form")
+    run("%unload_ext hokusai_nb")
+    assert len(workspace._paused) == 1
+    shell.user_ns["form"].close()
+    gc.collect()
+    assert len(workspace._paused) == 0
 
 
 # Where no widget can live

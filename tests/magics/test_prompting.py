@@ -224,6 +224,25 @@ def test_in_a_real_terminal_the_questions_lead_to_a_version(terminal):
 
 
 @pytest.mark.slow
+def test_in_a_real_terminal_a_form_is_printed_once_whatever_is_typed_into_it(terminal):
+    for number, line in enumerate(
+        [
+            "from hokusai_nb.widgets import RegistrationForm as F",
+            f"form = F(run_id={terminal.run_id!r}, values={{'token': 'A-B'}})",
+            "form",
+            "form.fields['name'].value = 'churn'; form.fields['metric'].value = 'accuracy'",
+            "form.wait(30), form._keeper.wait(30)",
+        ],
+        start=3,
+    ):
+        terminal.sendline(line)
+        terminal.expect(rf"In \[{number}\]: ")
+        printed = terminal.before
+        assert printed.count("Register a model under a token") == (line == "form"), printed
+    assert "(True, True)" in printed
+
+
+@pytest.mark.slow
 def test_in_a_real_terminal_ctrl_c_leaves_and_the_prompt_comes_back(terminal):
     terminal.sendline(f"%hokusai_register shell --token A-B --metric accuracy --run {terminal.run_id} --form")
     terminal.expect(r"Token \[A-B\]: ")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import random
 
 import pytest
+from sklearn.dummy import DummyClassifier
+from sklearn.neighbors import KNeighborsClassifier
 
 from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.errors import ConnectionFailedError
@@ -72,6 +75,50 @@ def test_a_form_that_is_changed_and_changed_back_returns_what_it_made_at_first(f
     assert len(versions("m")) == 3
 
 
+class Holding(Workspace):
+    """A notebook with one estimator."""
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    def find(self, text):
+        return {"clf": self.estimator, "rows": [[0.0]]}.get(text)
+
+
+ROWS, LABELS = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
+
+
+class Restless(DummyClassifier):
+    """Is pickled differently each time."""
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "stamp_": random.random()}
+
+
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
+@pytest.mark.parametrize("forced", [False, True])
+@pytest.mark.parametrize("kind", [Restless, lambda: KNeighborsClassifier(1)])
+def test_an_estimator_is_registered_once_although_using_it_or_pickling_it_changes_it(opened, current, kind, forced):
+    current(accuracy=0.91)
+    clf = kind().fit(ROWS, LABELS)
+    values = {**VALUES, "model": "clf", "input_example": "rows", "force_new": forced}
+    form = opened(values=values, workspace=Holding(clf))
+    made = [form.submit().version, form.submit().version]
+    clf.predict(ROWS)
+    assert [*made, form.submit().version] == ["1", "1", "1"]
+    assert len(versions("m")) == 1
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_an_estimator_that_was_fitted_again_where_it_is_makes_another_version(opened, current, forced):
+    current(accuracy=0.91)
+    clf = KNeighborsClassifier(1).fit(ROWS, LABELS)
+    form = opened(values={**VALUES, "model": "clf", "force_new": forced}, workspace=Holding(clf))
+    assert form.submit().version == "1"
+    clf.fit(ROWS[1:], LABELS[1:])
+    assert form.submit().version == "2"
+
+
 def test_another_form_forces_another_version(forced, opened):
     assert forced.submit().version == "2"
     assert opened(values=FORCED).submit().version == "3"
@@ -106,6 +153,52 @@ def test_a_forced_version_that_was_never_confirmed_is_found_by_the_next_click(st
     assert [v.version for v in registry.get_model_lineage(name)] == ["1", "2"]
     assert form.submit().version == "2"
     assert "version 2" in html_of(form)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
+def test_an_estimators_version_that_was_never_confirmed_is_found_by_the_next_click(store, proxy, unique, opened):  # noqa: ARG001
+    import mlflow
+
+    from tests.conftest import train
+
+    mlflow.set_tracking_uri(proxy.address)
+    name, run = unique("form"), train(proxy.address, accuracy=0.91)
+    registry = ModelRegistry(proxy.address)
+    clf = Restless().fit(ROWS, LABELS)
+    values = {**VALUES, "name": name, "model": "clf"}
+    form = opened(registry=registry, run_id=run.run_id, values=values, workspace=Holding(clf))
+    down = []
+
+    def spoil(_, path):
+        if path.endswith("model-versions/create"):
+            down.append(path)
+        return "drop" if down else None
+
+    registry.register_run_model(run.run_id, name, "A-C", "accuracy")
+    proxy.spoil = spoil
+    with pytest.raises(ConnectionFailedError):
+        form.submit()
+    proxy.spoil = lambda *_: None
+    assert form.submit().version == "2"
+    assert [v.version for v in registry.get_model_lineage(name)] == ["1", "2"]
+
+
+def test_an_interrupt_while_the_receipt_is_made_leaves_a_form_that_goes_on(forced, monkeypatch):
+    from hokusai_nb.backends.mlflow import versions as searched
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(searched, "by_name", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            forced.submit()
+    assert "m version 2 is registered. What follows it did not work: KeyboardInterrupt" in html_of(forced)
+    assert not button(forced, "Register").disabled
+    button(forced, "Register").click()
+    assert "Registered m version 2" in html_of(forced)
+    assert len(versions("m")) == 2
 
 
 # Never in silence

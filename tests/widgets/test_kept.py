@@ -19,6 +19,20 @@ def test_the_line_of_a_form_that_cannot_live_is_whole(filled):
     assert html.unescape(block) == line
 
 
+def test_what_is_left_of_a_form_says_that_it_is_of_its_time(filled):
+    markup, text = filled.static()
+    for kept in (markup, text):
+        assert "What will be written: churn version 1 (new)" in kept
+        assert "What was entered or registered later is not in it." in kept
+
+
+def test_the_receipt_in_a_form_names_the_line_that_shows_it_for_good(filled):
+    run = filled._inquiry.run_id
+    filled.submit()
+    (line,) = re.findall(r"<pre [^>]*>(.*?)</pre>", html_of(filled))
+    assert line == f"%hokusai_register churn --token A-B --metric accuracy --run {run}"
+
+
 def test_a_digest_is_shown_by_its_ends_and_written_whole(filled):
     from tests.widgets.looking import versions
 

@@ -61,10 +61,22 @@ def test_existing_names_and_new_tokens_are_told_apart(opened, current, registry,
     registry.register_tokenized_model(trained().model_uri, "existing", "OLD-1", "f1", "0.5")
     current(accuracy=0.9)
     form = opened(values={"name": "existing", "token": "old-1"})
-    assert form.fields["name"].message == "Exists; its newest version is 1."
+    assert form.fields["name"].message == "Exists; its newest version with a token is 1."
     assert form.fields["token"].message == ""
     form.fields["token"].value = "NEW-1"
     assert form.fields["token"].message == "New here: no version carries this token yet."
+
+
+def test_a_name_without_a_token_is_suggested_and_told_from_one_that_does_not_exist(opened, current):
+    import mlflow
+
+    mlflow.MlflowClient().create_registered_model("plain")
+    current(accuracy=0.9)
+    form = opened(values={"name": "plain"})
+    assert form.fields["name"].input.options == ("plain",)
+    assert form.fields["name"].message == "Exists; none of its versions has a token yet."
+    form.fields["name"].value = "other"
+    assert form.fields["name"].message == "New here: no model has this name yet."
 
 
 # Typing
@@ -300,6 +312,21 @@ def test_of_several_models_one_has_to_be_chosen(opened, current, trained):
     assert form.submit().model_id == first.model_id
 
 
+def test_of_several_models_one_that_is_called_like_a_variable_is_offered_by_its_uri(opened, current, trained):
+    import mlflow
+
+    current(accuracy=0.9, name="small")
+    run = mlflow.MlflowClient().get_run(mlflow.last_active_run().info.run_id)
+    large = trained(name="large", run=run)
+    values = {"token": "A-B", "name": "m", "metric": "accuracy", "value": "0.9"}
+    assert opened(values=values).fields["model"].problem.repair == "large"
+    form = opened(values=values, workspace=Drawer(large=object()))
+    assert f"Choose one: {large.model_uri}, small." in form.fields["model"].message
+    form.fields["model"].repair()
+    assert form.can_register
+    assert form.submit().model_id == large.model_id
+
+
 def test_a_model_that_the_run_does_not_hold_is_refused_at_once(filled):
     filled.fields["model"].value = "nope"
     assert "holds no model 'nope'. It holds: model." in filled.fields["model"].message
@@ -428,6 +455,41 @@ def test_a_metric_that_the_run_lacks_is_told_at_the_value(filled):
     assert "correct" not in filled.fields["value"].message
     assert not filled.can_register
     assert "Register is disabled: fill in Value." in html_of(filled)
+
+
+# Variables
+
+
+class Counting(Workspace):
+    """Variables that are other objects whenever they are looked up."""
+
+    def __init__(self):
+        self.looked_up = []
+
+    def find(self, text):
+        from sklearn.dummy import DummyClassifier
+
+        self.looked_up.append(text)
+        if text != "clf":
+            return None
+        return DummyClassifier(strategy="constant", constant=1).fit([[0.0], [1.0]], [0, 1])
+
+
+def test_a_variable_is_looked_up_when_its_name_is_typed_and_on_registering(opened, current):
+    current(accuracy=0.91)
+    workspace = Counting()
+    form = opened(values={"token": "A-B", "name": "m", "metric": "accuracy"}, workspace=workspace)
+    form.fields["model"].value = "clf"
+    assert form.wait(20)
+    seen = list(workspace.looked_up)
+    assert seen.count("clf") == 1
+    for text in ("A-C", "A-D"):
+        form.fields["token"].value = text
+        assert form.wait(20)  # an answer is shown, and asks for no other
+    assert "What will be written: m version 1 (new)" in html_of(form)
+    assert workspace.looked_up == seen
+    form.submit()
+    assert workspace.looked_up.count("clf") == 2
 
 
 # Estimators

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hokusai_nb.schema.records import RegisteredModel
     from hokusai_nb.schema.runs import RunModel
 
-__all__ = ["create", "ensure_model", "find_registration"]
+__all__ = ["create", "ensure_model", "find_registration", "last_made"]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -36,6 +36,8 @@ LOOK_AGAIN = (0.0, 0.3, 0.9)
 """Seconds before each look for a version whose creation was not confirmed."""
 # Names that were seen to be models, by registry: MLflow lets a version be put under a prompt's name.
 _KNOWN: set[tuple[str, str]] = set()
+# The last version that was made from here, by registry.
+_LAST_MADE: dict[str, ModelVersion] = {}
 # Two threads that register the same thing must not both find nothing and both create.
 _LOCKS = [threading.Lock() for _ in range(64)]
 
@@ -96,7 +98,13 @@ def create(
 
         made = _create(client, name, attempt, unseen, LOOK_AGAIN if backend.is_server else LOOK_AGAIN[:1])
         _KNOWN.add((backend.registry_uri, name))
+        _LAST_MADE[backend.registry_uri] = made
     return record(backend, made)
+
+
+def last_made(backend: Backend) -> object:
+    """Return what is another object once a version was made from this process."""
+    return _LAST_MADE.get(backend.registry_uri)
 
 
 def find_registration(backend: Backend, name: str, key: str, besides: Container[str] = ()) -> RegisteredModel | None:

@@ -12,6 +12,10 @@ from hokusai_nb.log import logger
 
 __all__ = ["fingerprint"]
 
+_TREES = ("sklearn.neighbors._ball_tree", "sklearn.neighbors._kd_tree")
+_COUNTERS = range(7, 11)
+"""Where a tree's state holds its trims, leaves, splits and distance calls."""
+
 
 class _Digest:
     """A file that keeps only the digest of what is written to it."""
@@ -24,6 +28,17 @@ class _Digest:
         return memoryview(data).nbytes
 
 
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    """A pickler that leaves out what scikit-learn's search trees count while they predict."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        # Told by its module, so that scikit-learn need not be imported.
+        if type(obj).__module__ not in _TREES or not hasattr(obj, "get_n_calls"):
+            return super().reducer_override(obj)
+        make, args, state = obj.__reduce__()
+        return make, args, tuple(part for i, part in enumerate(state) if i not in _COUNTERS)
+
+
 def fingerprint(estimator: object) -> str | None:
     """Return a digest of what an estimator has learnt, equal for equal training.
 
@@ -32,7 +47,7 @@ def fingerprint(estimator: object) -> str | None:
     """
     digest = _Digest()
     try:
-        cloudpickle.Pickler(digest, protocol=5).dump(_without_timings(estimator))
+        _Pickler(digest, protocol=5).dump(_without_timings(estimator))
     except Exception:  # noqa: BLE001 - pickling runs the estimator's own code
         logger.debug("%s has no fingerprint.", type(estimator), exc_info=True)
         return None

@@ -141,11 +141,8 @@ class Upstream:
             RegistryError: It answers something else than a version.
         """
         query = f"name={quote(name, safe='')}&version={quote(version, safe='')}".encode()
-        of_mlflow = [(k, v) for k, v in headers if k.lower().startswith(b"x-mlflow-")]
-        path = "/api/2.0/mlflow/model-versions/get"
-        async with self.asking("GET", path, query, of_mlflow, None) as answer:
-            content = b"".join([chunk async for chunk in answer.chunks])
-        if answer.status == _NOT_FOUND:
+        content = await self._found("/api/2.0/mlflow/model-versions/get", query, headers)
+        if content is None:
             return None
         try:
             found = json.loads(content)["model_version"]
@@ -153,6 +150,32 @@ class Upstream:
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             what = f"The MLflow server at {self.safe_uri} does not say which tags version {version} of {name!r} has."
             raise RegistryError(what, "Look at that server's log.") from error
+
+    async def artifacts_of_run(self, run_id: str, headers: Headers) -> str | None:
+        """Return where the artifacts of a run lie; None where there is no such run.
+
+        Args:
+            run_id: The run.
+            headers: The client's, of the request that names the run.
+
+        Raises:
+            ConnectionFailedError: The server cannot be reached, or does not answer in time.
+            RegistryError: It answers something else than a run.
+        """
+        query = f"run_id={quote(run_id, safe='')}".encode()
+        content = await self._found("/api/2.0/mlflow/runs/get", query, headers)
+        try:
+            return content and str(json.loads(content)["run"]["info"]["artifact_uri"])
+        except (ValueError, LookupError, TypeError) as error:
+            what = f"The MLflow server at {self.safe_uri} does not say where the artifacts of run {run_id!r} lie."
+            raise RegistryError(what, "Look at that server's log.") from error
+
+    async def _found(self, path: str, query: bytes, headers: Headers) -> bytes | None:
+        """Return what the server says of something; None where it has no such thing."""
+        of_mlflow = [(k, v) for k, v in headers if k.lower().startswith(b"x-mlflow-")]
+        async with self.asking("GET", path, query, of_mlflow, None) as answer:
+            content = b"".join([chunk async for chunk in answer.chunks])
+        return None if answer.status == _NOT_FOUND else content
 
     async def aclose(self) -> None:
         """Close the connections."""

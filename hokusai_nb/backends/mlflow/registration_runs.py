@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from mlflow.exceptions import MlflowException
+from mlflow.utils.uri import is_local_uri
 
 from hokusai_nb.backends.mlflow import search
 from hokusai_nb.backends.mlflow.runs import get_run
@@ -15,15 +16,17 @@ from hokusai_nb.schema.tags import KEY_TAG
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mlflow.entities import Experiment
     from mlflow.tracking import MlflowClient
 
     from hokusai_nb.backends.mlflow.client import Backend
     from hokusai_nb.schema.runs import RunFacts
 
-__all__ = ["EXPERIMENT", "abandon", "finish", "obtain"]
+__all__ = ["EXPERIMENT", "abandon", "finish", "is_elsewhere", "obtain"]
 
 EXPERIMENT = "hokusai"
 """Experiment of all runs that only hold registered files."""
+_PROXIED = "mlflow-artifacts:"
 
 
 def obtain(backend: Backend, key: str, name: str, tags: Mapping[str, str]) -> RunFacts:
@@ -39,7 +42,7 @@ def obtain(backend: Backend, key: str, name: str, tags: Mapping[str, str]) -> Ru
         RegistryError: The experiment was deleted.
     """
     with backend.calling() as client:
-        experiment = _experiment(client)
+        experiment = _experiment(backend, client)
         condition = f"{search.tag(KEY_TAG)} = '{key}'"
         before = client.search_runs([experiment], condition, max_results=1, order_by=["attributes.start_time ASC"])
         if before:
@@ -49,19 +52,38 @@ def obtain(backend: Backend, key: str, name: str, tags: Mapping[str, str]) -> Ru
     return get_run(backend, run_id)
 
 
-def _experiment(client: MlflowClient) -> str:
-    found = client.get_experiment_by_name(EXPERIMENT)
+def is_elsewhere(backend: Backend, location: str) -> bool:
+    """Whether files at this address are out of our reach: on a server's own disk, or behind a server that we pass by.
+
+    A database may be opened by a program of its own machine today and be served to others tomorrow, and an
+    experiment keeps the address that it was made with.
+    """
+    if backend.is_server:
+        return bool(is_local_uri(location, is_tracking_or_registry_uri=False))
+    return location.startswith(_PROXIED)
+
+
+def _experiment(backend: Backend, client: MlflowClient) -> str:
+    """Return the experiment of this name; where its files would lie out of our reach, the one beside it."""
+    found = _named(client, EXPERIMENT)
+    if is_elsewhere(backend, found.artifact_location):
+        found = _named(client, f"{EXPERIMENT}-{'served' if backend.is_server else 'local'}")
+    return str(found.experiment_id)
+
+
+def _named(client: MlflowClient, name: str) -> Experiment:
+    found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(EXPERIMENT))
+            return client.get_experiment(client.create_experiment(name))
         except MlflowException as error:
-            found = client.get_experiment_by_name(EXPERIMENT)
+            found = client.get_experiment_by_name(name)
             if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
                 raise
     if found.lifecycle_stage == "deleted":
-        what = f"The experiment {EXPERIMENT!r}, which holds the runs of registrations, was deleted."
+        what = f"The experiment {name!r}, which holds the runs of registrations, was deleted."
         raise RegistryError(what, f"Restore it: mlflow experiments restore --experiment-id {found.experiment_id}")
-    return str(found.experiment_id)
+    return found
 
 
 def finish(backend: Backend, run: RunFacts, metric: str, value: float | None) -> None:

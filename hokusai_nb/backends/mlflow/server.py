@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from hokusai_nb.backends.mlflow.tag_guard import Confirm
 
-__all__ = ["mlflow_app"]
+__all__ = ["artifacts_of_run", "mlflow_app"]
 
 CONNECT_SECONDS = 3
 _DRIVERS = ("sqlite", "postgresql", "postgresql+psycopg")
@@ -71,6 +71,16 @@ def mlflow_app(store_uri: str, artifacts: str, *, confirm: Confirm | None = None
             _built[place] = _build(*place)
         confirm_tickers(confirm)
         return _built[place]
+
+
+def artifacts_of_run(run_id: str) -> str | None:
+    """Return where the artifacts of a run lie that `mlflow_app` serves; None where there is no such run."""
+    from mlflow.server.handlers import _get_tracking_store  # noqa: PLC0415 - reads the variables of `_build`
+
+    try:
+        return str(_get_tracking_store().get_run(run_id).info.artifact_uri)
+    except MlflowException:
+        return None
 
 
 def _database(store_uri: str) -> str:

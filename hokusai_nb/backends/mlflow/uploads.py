@@ -17,9 +17,11 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
+from hokusai_nb.backends.answers import retry_after
 from hokusai_nb.backends.mlflow.failures import dropped
 from hokusai_nb.backends.mlflow.model_bytes import CheckedReader, changed, read
 from hokusai_nb.backends.mlflow.model_files import UPLOADING
+from hokusai_nb.backends.mlflow.registration_runs import is_elsewhere
 from hokusai_nb.backends.mlflow.rest import PAUSES, credentials
 from hokusai_nb.config import settings
 from hokusai_nb.errors import HokusaiError, RegistryError
@@ -28,6 +30,7 @@ from hokusai_nb.log import redact
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import requests
     from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
     from hokusai_nb.backends.mlflow.client import Backend
@@ -43,6 +46,9 @@ STALL_SECONDS = 30.0
 """How long a server may take no further byte."""
 SLOWEST = 1024 * 1024
 """Bytes a second at which a server must at least pass on what it was sent."""
+PATIENCE_SECONDS = 120.0
+"""How long, for each file, a server is waited for that says it was asked too often."""
+_ASKED_TOO_OFTEN = 429
 
 
 def upload(backend: Backend, run: RunFacts, files: ModelFiles, tell: Callable[[int], None]) -> str:
@@ -59,8 +65,11 @@ def upload(backend: Backend, run: RunFacts, files: ModelFiles, tell: Callable[[i
 
     Raises:
         ValidationError: A file is not what it was any more, or cannot be read.
-        RegistryError: The store does not take them.
+        RegistryError: The store does not take them, or would have us write to this machine's disk for a server.
     """
+    if is_elsewhere(backend, run.artifact_uri):
+        what = f"The files of run {run.run_id} would lie at {redact(run.artifact_uri)}, which is not on this machine."
+        raise RegistryError(what, "Have the server take the files itself: hokusai serve, or mlflow server with its defaults.")
     location = f"{run.artifact_uri.rstrip('/')}/{FOLDER}"
     with backend.calling() as client:
         try:
@@ -131,21 +140,39 @@ def _send(store: ArtifactRepository, file: LocalFile, tell: Callable[[int], None
 
 
 def _put(store: HttpArtifactRepository, path: str, reader: CheckedReader) -> None:
-    """Send a file to an MLflow server; a broken connection is tried again, because the same file results."""
-    for pause in PAUSES:
+    """Send a file to an MLflow server; a broken connection is tried again, because the same file results.
+
+    A server that was asked too often is waited for as long as it says, within bounds.
+    """
+    endpoint = f"/{quote(path)}"
+    latest = time.monotonic() + PATIENCE_SECONDS
+    pauses = iter(PAUSES)
+    while True:
+        pause: float | None
         try:
-            return _put_once(store, path, reader)
+            answer = _put_once(store, endpoint, path, reader)
         except MlflowException as error:
-            if not dropped(error) or reader.trouble is not None:
+            pause = next(pauses, None)
+            if pause is None or not dropped(error) or reader.trouble is not None:
                 raise
+        else:
+            pause = _asked_to_wait(answer)
+            if pause is None or time.monotonic() + pause > latest:
+                verify_rest_response(answer, endpoint)
+                return
         time.sleep(pause)
         reader.seek(0)
-    return _put_once(store, path, reader)
 
 
-def _put_once(store: HttpArtifactRepository, path: str, reader: CheckedReader) -> None:
-    endpoint = f"/{quote(path)}"
-    answer = http_request(
+def _asked_to_wait(answer: requests.Response) -> float | None:
+    """Return the seconds after which a server that was asked too often may be asked again; None for other answers."""
+    if answer.status_code != _ASKED_TOO_OFTEN:
+        return None
+    return max(retry_after(answer.headers.get("Retry-After", "")) or 0.0, PAUSES[-1])
+
+
+def _put_once(store: HttpArtifactRepository, endpoint: str, path: str, reader: CheckedReader) -> requests.Response:
+    answer: requests.Response = http_request(
         credentials(store.artifact_uri),
         endpoint,
         "PUT",
@@ -156,7 +183,7 @@ def _put_once(store: HttpArtifactRepository, path: str, reader: CheckedReader) -
         extra_headers={"Content-Type": mimetypes.guess_type(path)[0] or "application/octet-stream"},
         data=reader if len(reader) else b"",
     )
-    verify_rest_response(answer, endpoint)
+    return answer
 
 
 def _ensure_all_there(files: ModelFiles, stored: dict[str, int | None], location: str) -> None:
