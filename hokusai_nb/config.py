@@ -9,7 +9,7 @@ import threading
 from collections.abc import Hashable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import pydantic
@@ -17,7 +17,7 @@ import yaml  # type: ignore[import-untyped]
 from pydantic import AliasChoices, BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from hokusai_nb.errors import HokusaiError
+from hokusai_nb.errors import HokusaiError, ValidationError
 
 __all__ = [
     "DatabaseConfig",
@@ -95,7 +95,10 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=60.0, gt=0, le=86_400)
     """How long a registration that gives no sign of life keeps its token from others."""
     event_handlers: tuple[str, ...] = ("console", "webhook")
-    """Who is told of events: ``console``, ``webhook``, ``database``, or names of entry points; a JSON array."""
+    """Who is told of events: ``console``, ``webhook``, ``database``, or names of entry points; a JSON array.
+
+    Leave ``console`` out to silence the line on stderr.
+    """
     site_webhook_url: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("HOKUSAI_SITE_WEBHOOK_URL", "WEBHOOK_URL")
     )
@@ -163,21 +166,30 @@ def read_database_file(path: str | os.PathLike[str]) -> DatabaseConfig:
     """Return the database that a JSON or YAML file describes.
 
     Raises:
-        HokusaiError: It cannot be read, or is no such description. What it holds is not repeated.
+        ValidationError: It cannot be read, or is no such description. What it holds is not repeated.
     """
-    hint = "It holds host, port, database, username, password and db_type (postgresql, mysql or sqlite)."
     try:
         return DatabaseConfig.model_validate(_parsed(Path(path).read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        msg = f"The database configuration {str(path)!r} cannot be read: {reason}."
-        raise HokusaiError(msg, hint) from None
+        raise _unfit(path, f"cannot be read: {reason}") from None
     except pydantic.ValidationError as error:
-        msg = f"The database configuration {str(path)!r} is not valid: {_wrong(error)}."
-        raise HokusaiError(msg, hint) from None
+        raise _unfit(path, f"is not valid: {_wrong(error)}") from None
     except (yaml.YAMLError, ValueError):  # YAML reads 2026-13-01 as a date, and fails at it
-        msg = f"The database configuration {str(path)!r} is neither JSON nor YAML."
-        raise HokusaiError(msg, hint) from None
+        raise _unfit(path, "is neither JSON nor YAML") from None
+
+
+class _Problem(NamedTuple):
+    """What `ValidationError` speaks of; the record of that name is above this module."""
+
+    field: str
+    what: str
+    hint: str
+
+
+def _unfit(path: str | os.PathLike[str], why: str) -> ValidationError:
+    hint = "It holds host, port, database, username, password and db_type (postgresql, mysql or sqlite)."
+    return ValidationError([_Problem("db_config", f"The database configuration {str(path)!r} {why}.", hint)])
 
 
 def _parsed(text: str) -> Any:

@@ -18,7 +18,7 @@ from hokusai_nb.config import (
     session_notebook,
     settings,
 )
-from hokusai_nb.errors import HokusaiError
+from hokusai_nb.errors import HokusaiError, ValidationError
 
 KEY = "hk-live-0123456789"
 
@@ -285,7 +285,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path):
         (tmp_path, "Is a directory"),
         (tmp_path / "bytes", "it is no text"),
     ):
-        with pytest.raises(HokusaiError, match=f"cannot be read: {why}"):
+        with pytest.raises(ValidationError, match=f"cannot be read: {why}"):
             read_database_file(path)
 
 

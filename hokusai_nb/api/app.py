@@ -120,7 +120,7 @@ def _middleware(config: ServerConfig, services: Services, metrics: Metrics) -> l
 
 
 def _is_uncounted(method: str, path: str) -> bool:
-    """Whether a request counts for nothing: a model may be of a thousand files, and a long registration keeps its token."""
+    """Whether a request counts for nothing: a model has many files, and a long registration keeps its token."""
     if method == "PUT" and _LEASE.fullmatch(path):
         return True
     return method in ("GET", "PUT") and _ARTIFACTS.match(path) is not None

@@ -58,8 +58,30 @@ CHANGES: dict[str, Example] = {
 LEASES: dict[str, Example] = {"minute": {"summary": "A minute more", "value": {"owner": _OWNER, "lease_seconds": 60}}}
 TAGS: dict[str, Example] = {"tag": {"summary": "One tag", "value": {"tags": {"dataset_version": "2026-01"}}}}
 EVENTS: dict[str, Example] = {
+    "improved": {
+        "summary": "A version that is better than every one before it",
+        "value": {
+            "event": {
+                "event_id": "7d0f4c3a-1e2b-4a5c-8d6e-9f0a1b2c3d4e",
+                "event_type": "metric_improved",
+                "payload": {
+                    "token_id": "MSG-AI",
+                    "model_name": "churn",
+                    "version": "3",
+                    "mlflow_run_id": _RUN,
+                    "metric_name": "accuracy",
+                    "metric_value": 0.9134,
+                    "previous_version": "2",
+                    "previous_value": 0.9,
+                    "contributor_address": None,
+                    "timestamp": "2026-01-02T03:04:05Z",
+                },
+            },
+            "key": "improved:churn:3",
+        },
+    },
     "deltaone": {
-        "summary": "An improvement of a point",
+        "summary": "An improvement of a point; needs the scope admin",
         "value": {
             "event": {
                 "event_id": "3f2b1c9e-5d0e-4c38-9f43-0b1a6f0a7c11",
@@ -70,7 +92,7 @@ EVENTS: dict[str, Example] = {
             },
             "key": "deltaone:MSG-AI:7",
         },
-    }
+    },
 }
 REGISTRATION_EVENTS: dict[str, Example] = {
     "event": {

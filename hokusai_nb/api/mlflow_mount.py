@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,15 +13,16 @@ from urllib.parse import quote, urlsplit
 import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 
+from hokusai_nb.api.mlflow_refusals import refusal, refuse
 from hokusai_nb.api.mlflow_scopes import scope_needed
-from hokusai_nb.api.problems import Refusal, problem_response
-from hokusai_nb.errors import HokusaiError, RegistryError, ValidationError
+from hokusai_nb.api.problems import Refusal
+from hokusai_nb.errors import RegistryError, ValidationError
 from hokusai_nb.schema.problems import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from typing import TypeAlias
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,16 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Guard", "Proxied", "below", "mounted", "proxied", "refusal", "scope_needed"]
 
-_STATUS = ((ValidationError, HTTPStatus.BAD_REQUEST), (RegistryError, HTTPStatus.BAD_GATEWAY))
-"""What MLflow's clients expect for a tag that is refused, and for a server behind that fails."""
-_CODES = {
-    HTTPStatus.BAD_REQUEST: "INVALID_PARAMETER_VALUE",
-    HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED",
-    HTTPStatus.FORBIDDEN: "PERMISSION_DENIED",
-    HTTPStatus.NOT_FOUND: "ENDPOINT_NOT_FOUND",
-    HTTPStatus.TOO_MANY_REQUESTS: "REQUEST_LIMIT_EXCEEDED",
-    HTTPStatus.BAD_GATEWAY: "TEMPORARILY_UNAVAILABLE",
-}
 _OF_ASGI = (
     *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path"),
     *("headers", "client", "server", "subprotocols", "extensions"),
@@ -64,29 +54,6 @@ def below(scope: Scope) -> str:
     """Return the path of a request below the mount, decoded, as MLflow will see it."""
     path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
     return path[len(root) :] or "/" if path == root or path.startswith(f"{root}/") else path
-
-
-def refusal(
-    error: HokusaiError,
-    *,
-    status: int | None = None,
-    headers: Mapping[str, str] | None = None,
-    request_id: str | None = None,
-) -> Response:
-    """Return an error as a problem document that MLflow's clients understand as well.
-
-    Args:
-        error: What failed.
-        status: HTTP status, where the error's class alone does not decide it.
-        headers: Further headers.
-        request_id: What the log knows the request by.
-    """
-    made = problem_response(error, status=status, headers=headers, request_id=request_id)
-    code = _CODES.get(HTTPStatus(made.status_code), "INTERNAL_ERROR")
-    document = {**json.loads(bytes(made.body)), "error_code": code}
-    document["message"] = document["detail"]
-    kept = {k: v for k, v in made.headers.items() if k.lower() not in ("content-length", "content-type")}
-    return Response(json.dumps(document).encode(), made.status_code, kept, made.media_type)
 
 
 class Guard:
@@ -136,7 +103,7 @@ class _AtItsRoot:
 
         path = below(scope)
         if scope["type"] == "http" and _CLOSED in path:
-            await _refuse(Refusal(HTTPStatus.NOT_FOUND, "MLflow's assistant is not served here."), scope, receive, send)
+            await refuse(Refusal(HTTPStatus.NOT_FOUND, "MLflow's assistant is not served here."), scope, receive, send)
             return
         alone = {key: scope[key] for key in _OF_ASGI if key in scope}
         alone |= {"path": path, "raw_path": quote(path).encode(), "root_path": "", "state": {**scope.get("state", {})}}
@@ -150,7 +117,7 @@ class _AtItsRoot:
             except ClientDisconnect:
                 return
             except (RegistryError, Refusal, ValidationError) as error:
-                await _refuse(error, scope, receive, send)
+                await refuse(error, scope, receive, send)
                 return
             alone["headers"] = _headers_for(body, alone["headers"])
             receive = _said(body, receive)
@@ -184,8 +151,12 @@ def _without_pages(scope: Scope, receive: Receive, send: Send) -> Send:
         if message["type"] == "http.response.start" and message["status"] >= _ERROR:
             hidden = Headers(raw=message["headers"]).get("content-type", "").startswith(_PAGE)
             if hidden:
-                await _refuse(Refusal(_ERROR, "MLflow failed at this request.", "The server's log says more."), scope,
-                              receive, send)
+                await refuse(
+                    Refusal(_ERROR, "MLflow failed at this request.", "The server's log says more."),
+                    scope,
+                    receive,
+                    send,
+                )
         if not hidden:
             await send(message)
 
@@ -272,7 +243,7 @@ class Proxied:
         except (RegistryError, Refusal, ValidationError) as error:
             if started:  # what is left to say is that the answer is not whole, by breaking it off
                 raise
-            await _refuse(error, scope, receive, send)
+            await refuse(error, scope, receive, send)
 
     @asynccontextmanager
     async def _asking(self, scope: Scope, receive: Receive) -> AsyncIterator[Answer]:
@@ -291,12 +262,6 @@ class Proxied:
             pieces = _pieces(receive) if has_body else None
             async with self._upstream.asking(method, path, query, headers, pieces) as answer:
                 yield answer
-
-
-async def _refuse(error: HokusaiError, scope: Scope, receive: Receive, send: Send) -> None:
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), None)
-    request_id = scope.get("state", {}).get("request_id")
-    await refusal(error, status=status, request_id=request_id)(scope, receive, send)
 
 
 def _ensure_plain(path: str) -> None:

@@ -22,7 +22,7 @@ EXIT_CODES: tuple[tuple[int, str, tuple[type[Exception], ...]], ...] = (
     (5, "the model's performance does not meet the baseline", (errors.BaselineError,)),
     (6, "a server or database cannot be reached in time", (ConnectionError,)),
     (7, "access refused: key, password or file rights", (PermissionError,)),
-    (2, "wrong usage or an invalid value; nothing was changed", (errors.ValidationError,)),
+    (2, "wrong usage or an invalid value", (errors.ValidationError,)),
     (1, "any other failure", (errors.HokusaiError,)),
 )
 """Code, meaning and the errors that end in it; the first that fits counts."""

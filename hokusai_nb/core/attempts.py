@@ -10,13 +10,14 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
-from hokusai_nb.errors import HokusaiError, TokenStatusError
+from hokusai_nb.errors import HokusaiError, RateLimitError, TokenStatusError
 from hokusai_nb.log import logger, redact
 from hokusai_nb.schema.lifecycle import Status, TokenChange, require_allowed, utc_now
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from hokusai_nb.schema.lifecycle import RegistrationFacts, Token
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempt", "acting_user", "ensure_free", "is_gone", "new_owner"]
 
+T = TypeVar("T")
 LONGEST_HOST = 64
 LONGEST_REASON = 500
+PATIENCE_SECONDS = 120.0
+"""How long a store is waited for that says it was asked too often."""
+LEAST_PAUSE = 0.2
 AT_ONCE = 0.001
 """Seconds for which a token is held for an attempt that is known to be dead."""
 _STARTED = 19
@@ -199,7 +204,7 @@ class Attempt:
         Raises:
             TokenStatusError: It is not held any more; somebody else has taken it over.
         """
-        self._store.renew(self._token.token_id, owner=self.owner, lease_seconds=self._lease)
+        _patiently(lambda: self._store.renew(self._token.token_id, owner=self.owner, lease_seconds=self._lease))
 
     def complete(self, facts: RegistrationFacts) -> Token:
         """Have the token be registered, with its events; an answer that was lost is asked for once more.
@@ -209,13 +214,16 @@ class Attempt:
         """
         change = TokenChange(to=Status.REGISTERED, by=self._by, owner=self.owner, facts=facts)
         try:
-            token = self._store.change(self._token.token_id, change)
+            token = self._change(change)
         except HokusaiError as error:
             if not isinstance(error, ConnectionError):
                 raise
-            token = self._store.change(self._token.token_id, change)
+            token = self._change(change)
         self.done = True
         return token
+
+    def _change(self, change: TokenChange) -> Token:
+        return _patiently(lambda: self._store.change(self._token.token_id, change))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -232,10 +240,28 @@ class Attempt:
         reason = _reason(error)
         change = TokenChange(to=Status.FAILED, by=self._by, owner=self.owner, reason=reason)
         try:
-            self._store.change(self._token.token_id, change)
+            self._change(change)
         except HokusaiError as failure:
             # What the block raised is what the user must see.
             error.add_note(f"The token {self._token.token_id} could not be marked as failed: {failure.what}")
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Ask a store, and again after the time that it wants to be left alone, within bounds.
+
+    Raises:
+        RateLimitError: It was waited for long enough.
+    """
+    latest = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return ask()
+        except RateLimitError as error:
+            pause = max(error.retry_after, LEAST_PAUSE)
+            if time.monotonic() + pause > latest:
+                raise
+            logger.debug("%s Waiting %.1f seconds.", error.what, pause)
+        time.sleep(pause)
 
 
 def _reason(error: BaseException) -> str:

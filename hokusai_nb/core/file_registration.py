@@ -23,9 +23,9 @@ from hokusai_nb.core.attempts import Attempt, ensure_free
 from hokusai_nb.core.improving import best_before, decimal_text
 from hokusai_nb.core.provenance import collect
 from hokusai_nb.core.tagging import key_of, stated_tags, storable, tags_from_run
-from hokusai_nb.errors import TokenStatusError
+from hokusai_nb.errors import HokusaiError, MetricValidationError, TokenBusyError, TokenStatusError
 from hokusai_nb.log import logger
-from hokusai_nb.schema.lifecycle import RegistrationFacts
+from hokusai_nb.schema.lifecycle import RegistrationFacts, Status
 from hokusai_nb.schema.problems import raise_for
 from hokusai_nb.schema.registrations import Registration
 from hokusai_nb.schema.runs import RunModel
@@ -129,6 +129,9 @@ def register_file(
 ) -> Registration:
     """Register a file or a folder for a token, and have the token be registered.
 
+    Where exactly this was done before, that registration is returned, and its events are delivered if whoever
+    made it died before it could.
+
     Args:
         backend: Where to write the model.
         store: Where the token is.
@@ -140,18 +143,21 @@ def register_file(
     Raises:
         TokenNotFoundError: The store knows no such token.
         TokenStatusError: It is neither in draft nor failed; `TokenBusyError` if it is being registered.
-        MetricValidationError: The metric is not declared, or a value lies outside its range.
-        ValidationError: The file cannot be uploaded, or something else is wrong.
-        BaselineError: The model does not reach the baseline; the token is failed then, as it is
-            after each of the following.
+        MetricValidationError: The metric is not declared, or a value lies outside its range; the token
+            is failed then, as it is after `BaselineError` and what follows it.
+        ValidationError: The file cannot be uploaded, or something else is wrong; nothing is changed.
+        BaselineError: The model does not reach the baseline.
         RegistryError: MLflow does not take it.
         DatabaseError, ServiceError: The token store fails.
     """
     token = store.get(verb.token)
     logger.debug("Token %s is %s in %s.", token.token_id, token.model_status.value, store.description)
     attempt = Attempt(store, token, by=by, lease_seconds=settings().lease_seconds)
-    ensure_free(token, attempt.claim)
-    plan = _plan(backend, verb, progress=progress)
+    try:
+        ensure_free(token, attempt.claim)
+    except TokenStatusError as error:
+        return _made_before(backend, token, verb, after, error, progress=progress)
+    plan = _validated(backend, verb, attempt, after, progress=progress)
     reached, files = plan.reached, plan.files
     logger.debug("%s = %s (%s), baseline %s.", verb.metric, reached.value, reached.source, verb.baseline)
     logger.debug("%s: %d files, %d bytes, sha256 %s.", files.name, len(files.files), files.size, files.digest)
@@ -168,18 +174,58 @@ def register_file(
     finally:
         if after is not None:
             after()
-    return _answer(
-        plan,
-        token,
-        gained,
-        model_name=made.name,
-        version=made.version,
-        mlflow_run_id=made.run_id,
-        tags=made.tags,
-        created=made.created,
-        simulated=made.simulated or token.simulated,
-        url=made.url,
-    )
+    return _answer_of(plan, token, gained, made)
+
+
+def _validated(
+    backend: Backend, verb: RegisterFile, attempt: Attempt, after: Callable[[], None] | None, *, progress: bool
+) -> _Plan:
+    """Return what is to be done; a metric or a value that is refused fails the token, except in a dry run."""
+    try:
+        return _plan(backend, verb, progress=progress)
+    except MetricValidationError as error:
+        if verb.dry_run:
+            raise
+        refused = error
+    try:
+        with attempt:
+            raise refused
+    finally:
+        if after is not None:
+            after()
+
+
+def _made_before(
+    backend: Backend,
+    token: Token,
+    verb: RegisterFile,
+    after: Callable[[], None] | None,
+    refusal: TokenStatusError,
+    *,
+    progress: bool,
+) -> Registration:
+    """Return the registration that has left the token as it is, if it was this one.
+
+    Its events are delivered in any case, as far as they wait.
+
+    Raises:
+        TokenStatusError: It was another one, or none.
+    """
+    if verb.dry_run or isinstance(refusal, TokenBusyError):
+        raise refusal
+    if after is not None:
+        after()
+    if token.model_status is not Status.REGISTERED:
+        raise refusal
+    try:
+        plan = _plan(backend, verb, progress=progress)
+        gained = plan.gained()
+    except HokusaiError:
+        raise refusal from None
+    made = creation.find_registration(backend, plan.name, plan.key)
+    if made is None or made.run_id != token.mlflow_run_id:
+        raise refusal
+    return _answer_of(plan, token, gained, made)
 
 
 def _plan(backend: Backend, verb: RegisterFile, *, progress: bool) -> _Plan:
@@ -308,4 +354,19 @@ def _answer(plan: _Plan, token: Token, gained: Decimal, **made: Any) -> Registra
         performance_source=plan.reached.source,
         warnings=plan.doubts,
         **made,
+    )
+
+
+def _answer_of(plan: _Plan, token: Token, gained: Decimal, made: RegisteredModel) -> Registration:
+    return _answer(
+        plan,
+        token,
+        gained,
+        model_name=made.name,
+        version=made.version,
+        mlflow_run_id=made.run_id,
+        tags=made.tags,
+        created=made.created,
+        simulated=made.simulated or token.simulated,
+        url=made.url,
     )

@@ -9,6 +9,7 @@ failed is tried again, after ever longer and random pauses, until it is given up
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import math
 import secrets
 import time
@@ -25,13 +26,12 @@ from hokusai_nb.backends.sql.claims import Claim, Outcome
 from hokusai_nb.backends.webhooks import Post, Sender, Sending
 from hokusai_nb.config import settings
 from hokusai_nb.errors import HokusaiError
-from hokusai_nb.log import logger, redact
+from hokusai_nb.log import logger
 from hokusai_nb.schema.deliveries import DELTAONE, WEBHOOK, Backlog, DeliveryReport
-from hokusai_nb.schema.display import printable, shortened
 from hokusai_nb.schema.events import DeliveryState, registration_key
 from hokusai_nb.schema.lifecycle import utc_now
 from hokusai_nb.site import signing
-from hokusai_nb.site.handlers import find_handler
+from hokusai_nb.site.calling import Caller
 
 if TYPE_CHECKING:
     import threading
@@ -51,7 +51,6 @@ _LEAST_SECONDS = 0.3
 _LOOK_SECONDS = 0.2
 """Between looks at what has become due while posts are under way."""
 _POSTED = (WEBHOOK, DELTAONE)
-_LONGEST_ERROR = 300
 _LONGEST_REST = 60.0
 
 
@@ -70,7 +69,12 @@ class Outbox:
         first_pause: Seconds before the second try at most.
         longest_pause: Seconds before any try at most, also where a receiver asks for more.
         claim_seconds: After how long another worker takes over from one that died. Posts keep well
-            within it; a handler that needs longer is called twice.
+            within it.
+        handler_seconds: How long a handler of this process may take, at most half of ``claim_seconds``; one
+            that takes longer has failed, and is not called again while it has not returned.
+
+    Attributes:
+        watching: Whether `watch` is under way.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Outbox:
         first_pause: float = 60.0,
         longest_pause: float = 8 * 3600.0,
         claim_seconds: float = 60.0,
+        handler_seconds: float = 20.0,
     ) -> None:
         self.database = database
         self._sender = sender or Sender(allow_private=settings().webhook_allow_private)
@@ -90,6 +95,8 @@ class Outbox:
         self._pause = tenacity.wait_random_exponential(multiplier=first_pause, max=longest_pause)
         self._longest_pause = longest_pause
         self._claim_seconds = claim_seconds
+        self._caller = Caller(min(handler_seconds, claim_seconds / 2))
+        self.watching = False
         self._worker = uuid.uuid4().hex
         self._warned = False
 
@@ -122,20 +129,25 @@ class Outbox:
     def watch(self, stop: threading.Event, pause: float = 1.0) -> None:
         """Deliver whatever becomes due, until told to stop; a database that is away is waited for.
 
+        No exception ends it: what is unexpected is logged, and another look is taken after a pause.
+
         Args:
             stop: Set by whoever wants it to end; posts under way are finished, which takes seconds.
             pause: Seconds between two looks into the database.
         """
         rest = pause
-        while not stop.is_set():
-            try:
-                self._work(stop=stop)
-                rest = pause
-            except HokusaiError as error:
-                tell = logger.warning if rest == pause else logger.debug
-                tell("Events wait to be delivered: %s", error.what)
-                rest = min(2 * rest, max(pause, _LONGEST_REST))
-            stop.wait(rest)
+        self.watching = True
+        try:
+            while not stop.is_set():
+                try:
+                    self._work(stop=stop)
+                    rest = pause
+                except Exception as error:  # noqa: BLE001 - nobody else would deliver, nor notice
+                    _tell(error, logging.WARNING if rest == pause else logging.DEBUG)
+                    rest = min(2 * rest, max(pause, _LONGEST_REST))
+                stop.wait(rest)
+        finally:
+            self.watching = False
 
     def retry(self, event_id: str | None = None) -> int:
         """Begin anew with what was given up, of one event or of all; return how many deliveries.
@@ -218,7 +230,7 @@ class Outbox:
                 sending.begin(claim, message_of(claim, claim.event, secret, now), latest=latest, ends=ends)
             else:
                 here.append(claim)
-        return [self._outcome(claim, _call(claim, latest)) for claim in here]
+        return [self._outcome(claim, self._caller.call(claim, latest=latest, ends=ends)) for claim in here]
 
     def _outcome(self, claim: Claim, answer: Answer) -> Outcome:
         if answer.verdict is Verdict.DELIVERED:
@@ -276,15 +288,8 @@ def _idempotency_key(claim: Claim, event: Event) -> str:
     return registration_key(model["id"], event.token_id or "", model["run_id"], model["version"])
 
 
-def _call(claim: Claim, latest: float) -> Answer:
-    """Hand an event to a handler of this process."""
-    if claim.event is None:
-        return Answer(Verdict.GONE, "The event in the database cannot be read.")
-    if time.monotonic() >= latest:
-        return Answer(Verdict.UNTRIED)
-    try:
-        find_handler(claim.handler)(claim.event)
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises, the event is kept for it
-        said = f"{type(error).__name__}: {error}"
-        return Answer(Verdict.LATER, shortened(printable(redact(said)), _LONGEST_ERROR))
-    return Answer(Verdict.DELIVERED)
+def _tell(error: Exception, level: int) -> None:
+    if isinstance(error, HokusaiError):
+        logger.log(level, "Events wait to be delivered: %s", error.what)
+    else:
+        logger.log(level, "Events wait to be delivered: %s", type(error).__name__, exc_info=error)

@@ -15,7 +15,6 @@ What is received twice has the same ``webhook-id`` and the same ``X-Hokusai-Idem
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 import hashlib
 import hmac
@@ -103,6 +102,6 @@ def _key(secret: str) -> bytes:
     prefix, found, encoded = secret.partition("whsec_")
     try:
         decoded = base64.b64decode(encoded + "==") if found and not prefix else b""
-    except binascii.Error:
-        decoded = b""  # looks like such a secret and is none
+    except ValueError:  # looks like such a secret and is none; letters beyond ASCII are no binascii.Error
+        decoded = b""
     return decoded or secret.encode()

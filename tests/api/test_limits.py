@@ -110,3 +110,16 @@ def test_an_address_that_sends_wrong_keys_is_held_off_but_not_its_neighbours_wit
     assert api.ask("GET", "/api/v1/tokens", key="read").status == 200  # known from before
     assert api.ask("GET", "/api/v1/tokens", key="admin").status == 429  # not known yet
     assert api.ask("GET", "/api/v1/health", key=None).status == 200
+
+
+def test_files_and_leases_count_for_nothing_but_need_a_key(start):
+    api = start(rate_limit="1/minute")
+    free = [
+        ("PUT", "/api/v1/tokens/NO-SUCH/lease", {"owner": "a", "lease_seconds": 5}),
+        ("GET", "/api/mlflow/api/2.0/mlflow-artifacts/artifacts/0/file", None),
+        ("PUT", "/api/mlflow/api/2.0/mlflow-artifacts/artifacts/0/file", None),
+    ]
+    for method, path, body in free * 2:
+        assert api.ask(method, path, body, key="register").status in (404, 502, 503)
+        assert api.ask(method, path, body, key=None).status == 401
+    assert [api.ask("GET", "/api/v1/tokens", key="register").status for _ in range(2)] == [200, 429]

@@ -96,8 +96,9 @@ def ask(method, address, path="", body=None, **headers):
         connection.close()
 
 
-def create(client, name, tags=None):
-    return client.create_model_version(name, "s3://bucket/model", tags=tags, await_creation_for=0)
+def create(client, name, tags=None, run=None):
+    run = run or client.create_run("0").info.run_id
+    return client.create_model_version(name, f"runs:/{run}/model", run_id=run, tags=tags, await_creation_for=0)
 
 
 @contextmanager
@@ -556,7 +557,7 @@ def test_a_name_encoded_twice_is_passed_on_as_it_was(front, behind):
 
 def body_of(tags, **more):
     listed = [{"key": key, "value": value} for key, value in tags.items()]
-    return {"name": "m", "source": "s3://b/m", "tags": listed, **more}
+    return {"name": "m", "source": "mlflow-artifacts:/m", "tags": listed, **more}
 
 
 @pytest.mark.parametrize("prefix", ["/api/2.0", "/ajax-api/2.0", "/api/2.0/preview", "/prefix/api/2.0"])
@@ -681,3 +682,110 @@ def test_credentials_that_only_mlflow_s_client_can_use_are_refused(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_AUTH", "kubernetes")
     with pytest.raises(HokusaiError, match="come from a plugin of MLflow"):
         proxied("http://127.0.0.1:1")
+
+
+ELSEWHERE = [
+    *("/etc", "file:///etc", "s3://bucket/x", "http://127.0.0.1:1/x", "mlflow-artifacts://127.0.0.1:1/x", "etc"),
+    *("mlflow-artifacts:/../etc", "mlflow-artifacts:/%2e%2e/etc", "mlflow-artifacts:/%252e%252e\\etc", " s3://b/x"),
+    *("runs:/\t/h/x", "MLFLOW-ARTIFACTS:/x"),
+]
+EXPERIMENTS = "/mlflow/experiments/create"
+VERSIONS = "/mlflow/model-versions/create"
+
+
+def sent(address, path, body, key="register"):
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {key}", "Content_Type": "application/json"}
+    status, headers, answer = ask("POST", address, path, content, **headers)
+    return status, headers["content-type"], json.loads(answer)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prefix", ["/api/2.0", "/ajax-api/2.0"])
+def test_no_experiment_lies_outside_mlflow(address, unique, prefix):
+    for place in ELSEWHERE:
+        name = unique("elsewhere")
+        spellings = [{"artifact_location": place}, {"artifactLocation": place}]
+        bodies = [json.dumps({"name": name, **spelt}) for spelt in spellings]
+        for body in (*bodies, json.dumps(bodies[0])):
+            status, _, document = sent(address, f"{prefix}{EXPERIMENTS}", body.encode())
+            assert (status, document["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), place
+            assert "keeps no artifacts at" in document["message"]
+    form = ask(
+        *("POST", address, f"{prefix}{EXPERIMENTS}?name=x&artifact_location=/etc", b"name=x&artifact_location=/etc"),
+        Authorization="Bearer register",
+        Content_Type="application/x-www-form-urlencoded",
+    )
+    assert form[0] == 400
+    for place in ({}, {"artifact_location": ""}, {"artifact_location": "mlflow-artifacts:/mine"}):
+        assert sent(address, f"{prefix}{EXPERIMENTS}", {"name": unique("inside"), **place})[0] == 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prefix", ["/api/2.0", "/ajax-api/2.0"])
+def test_no_version_is_made_from_what_lies_outside_mlflow(address, unique, prefix):
+    name = unique("elsewhere")
+    client = mlflow.MlflowClient(address)
+    client.create_registered_model(name)
+    run = client.create_run("0").info
+    for place in ELSEWHERE:
+        body = {"name": name, "source": place, "run_id": run.run_id}
+        status, _, document = sent(address, f"{prefix}{VERSIONS}", body)
+        assert (status, document["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), place
+        assert "keeps no artifacts at" in document["message"]
+    assert client.create_model_version(name, f"{run.artifact_uri}/model", run_id=run.run_id).version
+    first = client.create_model_version(name, f"runs:/{run.run_id}/model", run_id=run.run_id)
+    assert client.create_model_version(name, f"models:/{name}/{first.version}").version
+
+
+@pytest.mark.slow
+def test_a_prompt_is_made_by_a_stock_client(address, unique):
+    client = mlflow.MlflowClient(address)
+    assert client.register_prompt(unique("prompt"), "Say {{it}}.").version == 1
+
+
+@pytest.mark.slow
+def test_a_trace_is_not_led_outside_mlflow(address):
+    for body in (
+        {"key": "mlflow.artifactLocation", "value": "/etc"},
+        {"trace": {"trace_info": {"tags": {"mlflow.artifactLocation": "s3://bucket/x"}}}},
+        {"tags": [{"key": "mlflow.artifactLocation", "value": "http://127.0.0.1:1/"}]},
+    ):
+        status, _, document = sent(address, "/api/3.0/mlflow/traces/tr-1/tags", body)
+        assert status == 400
+        assert "keeps no artifacts at" in document["message"]
+
+
+@pytest.mark.slow
+def test_a_failure_of_mlflow_is_told_without_a_page(in_process):
+    status, kind, document = sent(in_process, "/api/2.0/mlflow/runs/create", b'"{"')
+    assert (status, kind) == (500, "application/problem+json")
+    assert (document["error_code"], document["what"]) == ("INTERNAL_ERROR", "MLflow failed at this request.")
+
+
+def test_a_page_of_a_failing_server_behind_is_not_passed_on(front, behind):
+    path = "/api/2.0/mlflow/runs/get"
+    behind.answers[path] = (500, "<html>Traceback</html>", {"Content-Type": "text/html"})
+    status, document = problem(ask("GET", front, path))
+    assert status == 500
+    assert "Traceback" not in json.dumps(document)
+
+
+def test_a_version_may_be_made_from_what_its_run_holds_behind(front, behind):
+    run = "/api/2.0/mlflow/runs/get"
+    behind.answers[run] = {"run": {"info": {"artifact_uri": "s3://b/0/r/artifacts"}}}
+
+    def make(source):
+        body = body_of({}, run_id="r") | {"source": source}
+        return ask("POST", front, CREATE, json.dumps(body).encode())[0]
+
+    assert make("s3://b/0/r/artifacts/model") == 200
+    assert [make(s) for s in ("s3://b/0/r/artifacts2", "s3://b/0/r/artifacts/../x", "s3://b")] == [400, 400, 400]
+    behind.answers[run] = (404, {}, {})
+    assert make("s3://b/0/r/artifacts/model") == 400
+
+
+def test_a_file_may_be_called_like_a_request(front, behind):
+    path = "/api/2.0/mlflow-artifacts/artifacts/0/experiments/create"
+    assert ask("PUT", front, path, b"no json")[0] == 200
+    assert behind.seen[0].body == b"no json"

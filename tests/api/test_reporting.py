@@ -142,3 +142,38 @@ def test_the_webhook_is_told_in_the_shape_of_the_site(api, version):
         "run_id": told["mlflow_run_id"],
         "api_schema": schema,
     }
+
+
+def test_numbers_and_truth_values_are_taken_for_their_texts(api, version):
+    told = {**version(**tagged()), "token_id": "XRAY-AI"}
+    loose = {**told, "version": int(told["version"]), "tags": {"layers": 3, "rate": 0.5, "tuned": True, "note": "x"}}
+    first, again = (api.ask("POST", PATH, body, key="register") for body in (loose, told))
+    assert (first.status, again.status) == (201, 200), first.content
+    for wrong in ({"version": True}, {"version": 1.5}, {"tags": {"a": None}}, {"tags": {"a": [1]}}):
+        assert api.ask("POST", PATH, {**told, **wrong}, key="register").status == 422
+
+
+def test_a_registration_that_its_token_was_changed_by_is_not_told_again(api, version, unique):
+    token = unique("T").upper()
+    api.ask("POST", "/api/v1/tokens", {"token_id": token})
+    told = {**version(), "token_id": token}
+    facts = {
+        "mlflow_run_id": told["mlflow_run_id"],
+        "model_name": told["model_name"],
+        "version": told["version"],
+        "metric_name": "auroc",
+        "metric_value": "0.85",
+        "baseline_value": "0.82",
+        "improvement": "0.03",
+    }
+    steps = (
+        {"to": "registering", "owner": "a", "lease_seconds": 60},
+        {"to": "registered", "owner": "a", "facts": facts},
+    )
+    for step in steps:
+        assert api.ask("POST", f"/api/v1/tokens/{token}/changes", step, key="register").status == 200
+    answer = api.ask("POST", PATH, told, key="register")
+    assert (answer.status, answer.json()["published"]) == (200, False)
+    events = api.ask("GET", f"/api/v1/events?token_id={token}").json()["entries"]
+    (mine,) = [e["event"] for e in events if e["event"]["event_type"] == "model_registered"]
+    assert mine["event_id"] == answer.json()["event_id"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import http.client
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -57,10 +58,22 @@ class Result:
     published: list[str]
     """Ids of events."""
     seconds: float
-    processor: float
-    """Seconds of processor time that this process itself took, from start to end."""
     busy: float
     """Share of all processors' time that was not idle."""
+    share: float
+    """Share of all processors' time that the clients themselves took."""
+
+    def with_(self, other: Result) -> Result:
+        """This load and a later one of the same plan, as if they were one."""
+        return Result(
+            milliseconds={kind: taken + other.milliseconds[kind] for kind, taken in self.milliseconds.items()},
+            errors=self.errors + other.errors,
+            registered={**self.registered, **other.registered},
+            published=self.published + other.published,
+            seconds=self.seconds + other.seconds,
+            busy=(self.busy + other.busy) / 2,
+            share=(self.share + other.share) / 2,
+        )
 
     @property
     def rate(self) -> float:
@@ -232,13 +245,13 @@ def carried_out(plan: Plan) -> Result:
     for thread in threads:
         thread.start()
     time.sleep(max(0.0, begin - time.monotonic()))
-    idle, total = processors()
+    (idle, total), own = processors(), time.process_time()
     time.sleep(max(0.0, begin + plan.seconds - time.monotonic()))
-    idle_now, total_now = processors()
+    (idle_now, total_now), own_now = processors(), time.process_time()
     for thread in threads:
         thread.join()
     result.busy = 1 - (idle_now - idle) / (total_now - total)
-    result.processor = time.process_time()
+    result.share = (own_now - own) / plan.seconds / (os.cpu_count() or 1)
     return result
 
 

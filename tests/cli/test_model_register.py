@@ -73,7 +73,7 @@ def test_without_a_measured_value_the_command_says_that_the_baseline_was_declare
         ({"--model-path": "nowhere.bin"}, 2, "nowhere.bin"),
         ({"--mlflow-uri": "http://127.0.0.1:9"}, 6, "Failed to connect to MLflow"),
         ({"--db-config": "wrong.json"}, 6, "Database Connection Failed"),
-        ({"--db-config": "missing.json"}, 1, "cannot be read"),
+        ({"--db-config": "missing.json"}, 2, "cannot be read"),
     ],
     ids=lambda value: next(iter(value)).strip("-") if isinstance(value, dict) else None,
 )

@@ -96,3 +96,12 @@ def test_the_settings_in_force_are_shown_without_secrets(shell, monkeypatch):
     assert "hokusai.db" in shown
     assert "HOKUSAI_API_KEY" in shown
     assert "s3cret" not in shown
+
+
+@pytest.mark.parametrize("line", [["serve"], ["key", "create", "ci"]])
+def test_what_must_last_is_refused_in_mock_mode(shell, monkeypatch, line):
+    monkeypatch.setenv("HOKUSAI_MOCK_MODE", "true")
+    refused = shell(*line, code=1)
+    assert "in mock mode" in refused.stderr
+    assert "Unset HOKUSAI_MOCK_MODE" in refused.stderr
+    assert refused.stdout == ""

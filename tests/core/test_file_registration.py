@@ -22,6 +22,7 @@ from mlflow.store.artifact import artifact_repository_registry
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from hokusai_nb.config import DatabaseConfig, configure
+from hokusai_nb.core.file_registration import register_file
 from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.errors import (
     BaselineError,
@@ -29,6 +30,7 @@ from hokusai_nb.errors import (
     DatabaseConnectionError,
     DatabaseError,
     MetricValidationError,
+    RateLimitError,
     RegistryError,
     RunNotFoundError,
     TokenBusyError,
@@ -36,8 +38,11 @@ from hokusai_nb.errors import (
     TokenStatusError,
     ValidationError,
 )
+from hokusai_nb.schema.deliveries import Destination
 from hokusai_nb.schema.lifecycle import NewToken, Status, TokenChange
+from hokusai_nb.schema.registrations import RegisterFile
 from hokusai_nb.schema.tags import KEY_TAG
+from hokusai_nb.site.outbox import Outbox
 from hokusai_nb.site.sql_store import SqlTokenStore
 from tests.conftest import free_port, open_database
 from tests.rows import add_prompt, row_counts
@@ -275,9 +280,33 @@ def test_an_unknown_token_is_not_found(register, registry, store, tokens):
 def test_a_registered_token_is_not_registered_again(register, store):
     register()
     before = row_counts(store)
-    with pytest.raises(TokenStatusError, match="Token is not in Draft status: XRAY is registered"):
-        register()
+    for changes in (
+        {"metric_value": "0.86"},
+        {"metric_name": "nonsense"},
+        {"model_path": "gone.bin"},
+        {"dry_run": True},
+    ):
+        with pytest.raises(TokenStatusError, match="Token is not in Draft status: XRAY is registered"):
+            register(**changes)
     assert row_counts(store) == before
+
+
+@pytest.mark.parametrize("changes", [{}, {"metric_value": "0.86"}], ids=["same", "other"])
+def test_what_a_registration_that_was_killed_at_the_end_did_not_tell_is_told_by_the_next(
+    registry, register, tokens, path, changes
+):
+    given = {"token": "XRAY", "path": str(path), "metric": "auroc", "value": "0.85", "baseline": "0.82"}
+    tokens.destinations = (Destination(handler="console"),)
+    made = register_file(registry.backend, tokens, RegisterFile.parse(given), by="me")  # nobody delivers
+    assert Outbox(tokens.database).pending().pending == 2
+    if changes:
+        with pytest.raises(TokenStatusError):
+            register(**changes)
+    else:
+        assert register() == made.model_copy(update={"created": False})
+    assert Outbox(tokens.database).pending().pending == 0
+    assert steps_of(tokens) == ["draft", "registering", "registered"]
+    assert events_of(tokens) == {"model_registered": 1, "token_ready_for_deploy": 1}
 
 
 @pytest.mark.parametrize(
@@ -290,13 +319,22 @@ def test_a_registered_token_is_not_registered_again(register, store):
         ({"metric_value": 85}, "Metric Validation Failed: auroc must be between 0 and 1: '85'", "0.85"),
     ],
 )
-def test_a_metric_that_is_not_declared_or_a_value_out_of_range_is_refused(register, store, tokens, changes, what, hint):
+def test_a_metric_that_is_not_declared_or_a_value_out_of_range_fails_the_token(
+    register, store, tokens, changes, what, hint
+):
     before = row_counts(store)
+    with pytest.raises(MetricValidationError):
+        register(dry_run=True, **changes)
+    ensure_untouched(store, tokens, before)
     with pytest.raises(MetricValidationError) as caught:
         register(**changes)
     assert caught.value.what.startswith(what)
     assert hint in caught.value.hint
-    ensure_untouched(store, tokens, before)
+    assert row_counts(store) == before
+    assert steps_of(tokens) == ["draft", "registering", "failed"]
+    assert events_of(tokens) == {"model_validation_failed": 1}
+    assert tokens.history("XRAY")[-1].reason.startswith("Metric Validation Failed")
+    assert register().status == "registered"
 
 
 @pytest.mark.parametrize(
@@ -530,7 +568,8 @@ def test_of_two_registrations_at_once_exactly_one_wins(registry, path, tokens):
         thread.start()
     for thread in threads:
         thread.join()
-    assert (len(won), len(lost)) == (1, 3)
+    assert sum(made.created for made in won) == 1  # whoever looks after that finds it made
+    assert len(won) + len(lost) == 4
     assert events_of(tokens) == {"model_registered": 1, "token_ready_for_deploy": 1}
 
 
@@ -653,6 +692,16 @@ def test_a_token_that_cannot_even_be_failed_is_said_beside_the_first_error(regis
     assert "could not be marked as failed: Database Connection Failed" in caught.value.__notes__[0]
     # This process knows that the attempt is over, so that the lease need not be waited for.
     assert register().version == "1"
+
+
+def test_a_store_that_was_asked_too_often_is_waited_for_to_the_end(register, tokens):
+    tokens.fail_before = {Status.FAILED: RateLimitError("Too many requests.", retry_after=0.01)}
+    with pytest.raises(BaselineError) as caught:
+        register(metric_value="0.5")
+    assert not hasattr(caught.value, "__notes__")
+    assert tokens.get("XRAY").model_status is Status.FAILED
+    tokens.fail_before = {Status.REGISTERED: RateLimitError("Too many requests.", retry_after=0.01)}
+    assert register().status == "registered"
 
 
 def test_another_value_or_another_file_is_another_version(register, tokens, path):

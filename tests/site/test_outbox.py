@@ -408,11 +408,11 @@ def test_workers_side_by_side_send_everything_once(database, receiver):
 def test_what_a_worker_that_died_had_claimed_is_delivered_once_its_claim_lapses(database, receiver):
     write(database, event(), to=(site(receiver),))
     with database.transaction() as connection:
-        until = utc_now() + dt.timedelta(seconds=0.3)
+        until = utc_now() + dt.timedelta(seconds=2)
         assert claims.claim(connection, "dead", until=until, limit=10)
     made = outbox(database)
     assert made.deliver().left == 1
-    time.sleep(0.3)
+    time.sleep(2)
     assert made.deliver().delivered == 1
 
 
@@ -461,3 +461,63 @@ def test_a_database_that_is_away_is_an_error_to_whoever_asks(tmp_path):
 
 def test_an_outboxs_repr_names_its_database(sqlite_database):
     assert repr(outbox(sqlite_database)) == f"Outbox({sqlite_database.description!r})"
+
+
+class Stumbling(Sender):
+    """A sender with a fault that shows once."""
+
+    stumbled = False
+
+    @property
+    def resting(self):
+        if not self.stumbled:
+            self.stumbled = True
+            msg = "unforeseen"
+            raise RuntimeError(msg)
+        return super().resting
+
+
+def test_watching_outlives_what_nobody_foresaw(sqlite_database, receiver, caplog):
+    stop, made = threading.Event(), outbox(sqlite_database, sender=Stumbling(allow_private=True))
+    assert not made.watching
+    write(sqlite_database, event(), to=(site(receiver),))
+    thread = threading.Thread(target=made.watch, args=(stop, 0.02))
+    thread.start()
+    deadline = time.monotonic() + 5
+    while not receiver.seen and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert made.watching
+    stop.set()
+    thread.join(5)
+    assert (len(receiver.seen), made.watching) == (1, False)
+    assert "Events wait to be delivered: RuntimeError" in caplog.text
+
+
+def test_a_handler_that_hangs_gives_up_its_turn_and_is_not_called_again_meanwhile(
+    sqlite_database, handlers, monkeypatch
+):
+    go, called = threading.Event(), []
+    monkeypatch.setattr(handlers, "keep", lambda event: called.append(event) or go.wait(20))
+    write(sqlite_database, event("A-1"), event("B-1"), to=(Destination(handler="keeper"),))
+    write(sqlite_database, event("C-1"), to=(CONSOLE,))
+    made = outbox(sqlite_database, handler_seconds=0.2)
+    began = time.monotonic()
+    made.deliver(limit=3)
+    assert time.monotonic() - began < 5
+    assert len(called) == 1
+    said = [(state, error) for state, _, error in states(sqlite_database)]
+    assert said == [
+        ("pending", "The handler keeper did not return within 0 seconds."),
+        ("pending", "The handler keeper has not returned from an earlier call."),
+        ("delivered", ""),
+    ]
+    go.set()
+    deliver_until_idle(made)
+    assert {s for s, *_ in states(sqlite_database)} == {"delivered"}
+
+
+def test_a_handler_that_ends_the_program_only_fails(sqlite_database, handlers, monkeypatch):
+    monkeypatch.setattr(handlers, "keep", lambda _: sys.exit("enough"))
+    write(sqlite_database, event(), to=(Destination(handler="keeper"),))
+    outbox(sqlite_database, tries=1).deliver()
+    assert states(sqlite_database) == [("dead", 1, "SystemExit: enough")]

@@ -93,3 +93,9 @@ def test_a_number_that_json_lacks_is_not_sent():
 
 def test_an_event_has_the_same_key_whenever_it_is_sent():
     assert event_key("a") == event_key("a") != event_key("b")
+
+
+def test_a_secret_that_only_looks_like_base64_signs_by_its_bytes():
+    moment = dt.datetime.now(dt.UTC)
+    headers = standard_headers(b"{}", "whsec_é", message_id="m", moment=moment)
+    assert Webhook("whsec_é".encode()).verify("{}", headers) == {}

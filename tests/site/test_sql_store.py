@@ -7,10 +7,12 @@ import random
 import signal
 import threading
 import time
+import uuid
 
 import pytest
 import sqlalchemy as sa
 
+from hokusai_nb.backends.sql.event_list import event_under
 from hokusai_nb.backends.sql.tables import token_leases, tokens
 from hokusai_nb.errors import (
     DatabaseError,
@@ -21,7 +23,7 @@ from hokusai_nb.errors import (
     ValidationError,
 )
 from hokusai_nb.schema.deliveries import Destination
-from hokusai_nb.schema.events import Event, EventType, metric_improved
+from hokusai_nb.schema.events import Event, EventType, metric_improved, registration_key
 from hokusai_nb.schema.lifecycle import NewToken, RegistrationFacts, Status, TokenChange
 from hokusai_nb.site.sql_store import SqlTokenStore
 from tests.processes import described, finish, release, start
@@ -630,3 +632,25 @@ def postgres_free_config():
     from hokusai_nb.config import DatabaseConfig
 
     return DatabaseConfig(host="db.example.org", database="site", username="me", password="s3cret")
+
+
+@pytest.mark.usefixtures("msg_ai")
+def test_a_registration_is_known_by_the_key_of_its_report(store):
+    store.change("MSG-AI", registering())
+    store.change("MSG-AI", registered())
+    key = registration_key("msg-ai", "MSG-AI", FACTS.mlflow_run_id, FACTS.version)
+    told = next(e.event for e in store.list_events().entries if e.event.event_type is EventType.MODEL_REGISTERED)
+    with store.database.reading() as connection:
+        assert event_under(connection, key) == told.event_id
+    assert not store.publish(told.model_copy(update={"event_id": str(uuid.uuid4())}), key=key)
+    assert [e.event.event_type for e in store.list_events().entries].count(EventType.MODEL_REGISTERED) == 1
+
+
+@pytest.mark.usefixtures("msg_ai")
+def test_a_registration_that_was_reported_first_is_told_once(store):
+    key = registration_key("msg-ai", "MSG-AI", FACTS.mlflow_run_id, FACTS.version)
+    assert store.publish(Event(event_type="model_registered", payload={"token_id": "MSG-AI"}), key=key)
+    store.change("MSG-AI", registering())
+    store.change("MSG-AI", registered())
+    kinds = sorted(e.event.event_type.value for e in store.list_events().entries)
+    assert kinds == ["model_registered", "token_ready_for_deploy"]

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Body, Depends, Request, Response
 
 from hokusai_nb.api import registering, reporting
 from hokusai_nb.api.auth import Needs, caller
-from hokusai_nb.api.bodies import ModelPage, Reported, TagChange
+from hokusai_nb.api.bodies import ModelPage, Reported, Reporting, TagChange
 from hokusai_nb.api.examples import REGISTRATION_EVENTS, REGISTRATIONS, TAGS
 from hokusai_nb.api.idempotency import ApiRoute, idempotency_key, made
 from hokusai_nb.api.paging import cursor_of, place_of
@@ -19,7 +19,6 @@ from hokusai_nb.api.parsing import Cursor, Limit, ModelPath, Prefix, TokenQuery,
 from hokusai_nb.api.paths import V1
 from hokusai_nb.api.services import Services, services
 from hokusai_nb.backends.mlflow import pages, versions
-from hokusai_nb.schema.events import RegistrationEvent
 from hokusai_nb.schema.records import Comparison, Lineage, RegisteredModel
 from hokusai_nb.schema.verbs import Register
 
@@ -127,7 +126,7 @@ def delete(name: ModelPath, version: VersionPath, services: _Services) -> None:
     responses=_TOLD,
 )
 def report(
-    event: Annotated[RegistrationEvent, Body(openapi_examples=REGISTRATION_EVENTS)],
+    event: Annotated[Reporting, Body(openapi_examples=REGISTRATION_EVENTS)],
     response: Response,
     services: _Services,
 ) -> Reported:

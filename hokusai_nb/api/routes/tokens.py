@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Query, Request
 
+from hokusai_nb.api import telling
 from hokusai_nb.api.auth import Needs, caller
 from hokusai_nb.api.bodies import Change, HistoryPage, Lease
 from hokusai_nb.api.examples import CHANGES, LEASES, TOKENS
@@ -39,19 +40,22 @@ def create(token: Annotated[NewToken, Body(openapi_examples=TOKENS)], request: R
 
 @router.get("", operation_id="listTokens", summary="List tokens", dependencies=[_read])
 def list_tokens(
+    request: Request,
     services: _Services,
     status: Annotated[Status | None, Query(description="Only tokens in it.")] = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> TokenPage:
-    """List tokens by id."""
-    return services.store.list_tokens(status, cursor=cursor, limit=limit)
+    """List tokens by id; who holds them is shown to keys that may register."""
+    page = services.store.list_tokens(status, cursor=cursor, limit=limit)
+    entries = tuple(telling.seen_by(token, caller(request)) for token in page.entries)
+    return page.model_copy(update={"entries": entries})
 
 
 @router.get("/{token_id}", operation_id="getToken", summary="Show a token", dependencies=[_read])
-def show(token_id: TokenPath, services: _Services) -> Token:
-    """Show a token, and who holds it while it is being registered."""
-    return services.store.get(token_id)
+def show(token_id: TokenPath, request: Request, services: _Services) -> Token:
+    """Show a token, and to a key that may register, who holds it while it is being registered."""
+    return telling.seen_by(services.store.get(token_id), caller(request))
 
 
 @router.get("/{token_id}/history", operation_id="getTokenHistory", summary="Show its steps", dependencies=[_read])
@@ -74,9 +78,13 @@ def change(
 ) -> Token:
     """Take one step of a token's life, with its history and its events, or none of it.
 
-    The history names the API key, whatever `by` says.
+    The history names the API key, whatever `by` says. To deploy a token or to put it into the archive
+    needs the scope `admin`.
     """
-    return services.store.change(token_id, change.made_by(caller(request).name))
+    key = caller(request)
+    step = change.made_by(key.name)
+    telling.check_step(step, key)
+    return services.store.change(token_id, step)
 
 
 @router.put(

@@ -14,6 +14,7 @@ from hokusai_nb.backends.mlflow import search
 from hokusai_nb.backends.mlflow.failures import answer_lost
 from hokusai_nb.backends.mlflow.versions import record
 from hokusai_nb.errors import ValidationError
+from hokusai_nb.log import logger
 from hokusai_nb.schema.problems import Problem, quoted
 from hokusai_nb.schema.tags import KEY_TAG
 
@@ -65,7 +66,8 @@ def create(
         key: Identifies the registration; the value of `KEY_TAG`.
         tags: Returns all tags; on a server it is called while the earlier registration is looked for.
         force_new: Make a new version even if this registration was made before.
-        any_run: Whether the same registration may have been made from another run.
+        any_run: Whether the same registration may have been made from another run, by a process that took this
+            one to be dead: of two versions that two made at once, the later one is then deleted.
         tried: By key, the versions that were there before an attempt that the caller made already; this
             one is noted in it. What such an attempt made all the same is returned, also with ``force_new``.
 
@@ -99,7 +101,20 @@ def create(
         made = _create(client, name, attempt, unseen, LOOK_AGAIN if backend.is_server else LOOK_AGAIN[:1])
         _KNOWN.add((backend.registry_uri, name))
         _LAST_MADE[backend.registry_uri] = made
+        oldest = _first(_find(client, name, key, None), ()) if any_run and not force_new else None
+        if oldest is not None and int(oldest.version) < int(made.version):
+            _withdraw(client, made)
+            return record(backend, oldest, created=False)
     return record(backend, made)
+
+
+def _withdraw(client: MlflowClient, made: ModelVersion) -> None:
+    """Delete a version of which there is an older one; where that is not allowed, it stays and is told."""
+    try:
+        client.delete_model_version(made.name, str(made.version))
+    except MlflowException as error:
+        what = "Version %s of %s repeats an older one and could not be deleted: %s"
+        logger.warning(what, made.version, made.name, error.error_code)
 
 
 def last_made(backend: Backend) -> object:

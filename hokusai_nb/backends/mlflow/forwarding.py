@@ -164,8 +164,10 @@ class Upstream:
         """
         query = f"run_id={quote(run_id, safe='')}".encode()
         content = await self._found("/api/2.0/mlflow/runs/get", query, headers)
+        if content is None:
+            return None
         try:
-            return content and str(json.loads(content)["run"]["info"]["artifact_uri"])
+            return str(json.loads(content)["run"]["info"]["artifact_uri"])
         except (ValueError, LookupError, TypeError) as error:
             what = f"The MLflow server at {self.safe_uri} does not say where the artifacts of run {run_id!r} lie."
             raise RegistryError(what, "Look at that server's log.") from error

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["checked", "concerns"]
 
-_READING = ("GET", "HEAD", "OPTIONS")
+_WRITING = ("POST", "PUT", "PATCH")
+_ARTIFACTS = re.compile(r"/(?:ajax-)?api/2\.0/mlflow-artifacts/")
+_TRACES = re.compile(r"/(?:ajax-)?api/[23]\.0/mlflow/traces(?:/|$)")
 _PROXIED = re.compile(r"mlflow-artifacts:/(?!/)")
 _IN_MLFLOW = re.compile(r"(mlflow-artifacts|runs|models):/(?!/)")
 _OF_PROMPTS = ("dummy-source", "prompt-template")
@@ -36,14 +38,16 @@ _PROMPT = "mlflow.prompt.is_prompt"
 
 def concerns(method: str, path: str) -> bool:
     """Whether a request may name a place for artifacts, by whichever of MLflow's paths."""
-    return method not in _READING and _kind(path) is not None
+    return method in _WRITING and _kind(path) is not None
 
 
 def _kind(path: str) -> str | None:
+    if _ARTIFACTS.match(path):
+        return None  # a file may be called anything
     *_, area, action = ["", "", *(part for part in path.split("/") if part)]
     if action == "create" and area in ("experiments", "model-versions"):
         return area
-    return "traces" if "traces" in path.split("/") and "v1" not in path.split("/") else None
+    return "traces" if _TRACES.match(path) else None
 
 
 async def checked(path: str, body: bytes, find_run: FindRun, roots: Sequence[str] = ()) -> bytes:
@@ -83,14 +87,14 @@ def _message(content: dict[str, Any], message: Any) -> Any:
 
 async def _is_source(version: Any, find_run: FindRun, roots: Iterable[str]) -> bool:
     """Whether a version may be made from its source; an empty one is left to MLflow, which refuses it."""
-    source = version.source
+    source = str(version.source)
     if not source:
         return True
     if not _is_plain(source):
         return False
     if _IN_MLFLOW.match(source) or any(_is_below(source, root) for root in roots):
         return True
-    tags = {tag.key: tag.value for tag in version.tags}
+    tags: dict[str, str] = {tag.key: tag.value for tag in version.tags}
     if source in _OF_PROMPTS:
         return tags.get(_PROMPT, "").lower() == "true"
     # A run's artifacts lie where its experiment was given a place, which is checked, or was before this server.
@@ -127,7 +131,7 @@ def _of_traces(content: Any) -> Iterator[str]:
             waiting += item
 
 
-def _require(allowed: bool, field: str, place: str) -> None:  # noqa: FBT001 - what is required
+def _require(allowed: bool, field: str, place: str) -> None:
     if not allowed:
         what = f"The server keeps no artifacts at {quoted(place)}."
         hint = "Leave the location out, or name one in MLflow: mlflow-artifacts:/…, runs:/… or models:/…"

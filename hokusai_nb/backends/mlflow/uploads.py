@@ -69,7 +69,9 @@ def upload(backend: Backend, run: RunFacts, files: ModelFiles, tell: Callable[[i
     """
     if is_elsewhere(backend, run.artifact_uri):
         what = f"The files of run {run.run_id} would lie at {redact(run.artifact_uri)}, which is not on this machine."
-        raise RegistryError(what, "Have the server take the files itself: hokusai serve, or mlflow server with its defaults.")
+        raise RegistryError(
+            what, "Have the server take the files itself: hokusai serve, or mlflow server with its defaults."
+        )
     location = f"{run.artifact_uri.rstrip('/')}/{FOLDER}"
     with backend.calling() as client:
         try:

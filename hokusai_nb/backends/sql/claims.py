@@ -64,7 +64,7 @@ def _due(token_id: str | None, without: Collection[str]) -> sa.Select[Any]:
     The events of one token to one destination are a line: a later one waits until the earlier one is
     delivered or given up. An event without a token waits for nothing.
     """
-    line = (d.handler, d.target, sa.func.coalesce(o.token_id, o.event_id))
+    line = (d.handler, d.target, sa.func.coalesce(o.token_id, sa.cast(o.event_id, sa.String(36))))
     place = sa.func.row_number().over(partition_by=line, order_by=o.seq).label("place")
     # One pass over what is pending: a join with each line's first would be planned by guesses about its size.
     waiting = (

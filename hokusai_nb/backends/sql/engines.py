@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +60,7 @@ def make_engine(config: DatabaseConfig) -> sqlalchemy.Engine:
     if config.db_type == "sqlite":
         url = sqlalchemy.URL.create("sqlite", database=config.database)
         engine = sqlalchemy.create_engine(url, connect_args={"timeout": WAIT_SECONDS}, **shared)
+        event.listen(engine, "do_connect", partial(_make_private, config.database))
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -77,6 +80,12 @@ def make_engine(config: DatabaseConfig) -> sqlalchemy.Engine:
     if config.db_type == "postgresql":
         event.listen(engine, "connect", _prepare_postgresql)
     return engine
+
+
+def _make_private(path: str, *_: object) -> None:
+    """Create the file with rights for its owner alone; SQLite gives those beside it the same."""
+    with suppress(OSError):  # it is there, or opening it says why it cannot be
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -14,19 +14,32 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 
 from hokusai_nb.backends.sql.engines import BEGIN, UNBOUND
-from hokusai_nb.backends.sql.tables import VERSION_TABLE, metadata
+from hokusai_nb.backends.sql.tables import VERSION_TABLE, events, metadata, tokens
+from hokusai_nb.backends.sql.types import DecimalColumn, JsonColumn, UtcColumn
 from hokusai_nb.errors import DatabaseError
+from hokusai_nb.schema.events import EventType
+from hokusai_nb.schema.lifecycle import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Column, Connection, Engine
+    from sqlalchemy.types import TypeEngine
 
 __all__ = ["migrate", "scripts"]
 
 _ADVISORY_LOCK = 0x686F6B75  # any number that no other program is likely to take
 _PATIENCE = 60
 """Seconds to wait for another process that is migrating."""
+_FITTING: tuple[tuple[type, tuple[type, ...]], ...] = (
+    (DecimalColumn, (sqlalchemy.Numeric, sqlalchemy.Float, sqlalchemy.String)),
+    (UtcColumn, (sqlalchemy.DateTime, sqlalchemy.String)),
+    (JsonColumn, (sqlalchemy.JSON, sqlalchemy.String)),
+    (sqlalchemy.Boolean, (sqlalchemy.Boolean,)),
+)
+"""Of a column of another program, by our own type of it: the types that PostgreSQL lets us write to; else text."""
+_ANY_OF = {"model_status": frozenset(Status), "event_type": frozenset(EventType)}
+"""What an enumeration of another program has to know."""
 
 
 def scripts() -> ScriptDirectory:
@@ -45,7 +58,7 @@ def migrate(engine: Engine, where: str) -> None:
 
     Raises:
         DatabaseError: A newer version of this package has changed it, or a table of another program
-            lacks a column; nothing is changed then.
+            lacks a column or has one of a type that we cannot write; nothing is changed then.
         sqlalchemy.exc.SQLAlchemyError: It refuses.
     """
     if engine.dialect.name == "sqlite":
@@ -58,6 +71,8 @@ def migrate(engine: Engine, where: str) -> None:
             what = f"The database {where} was made by a newer version of hokusai_nb: its schema is {current!r}."
             raise DatabaseError(what, "pip install --upgrade hokusai_nb")
         _require_columns(connection, where)
+        if engine.dialect.name == "postgresql":
+            _require_types(connection, where)
         with Operations.context(context):
             for revision in reversed(list(script.iterate_revisions("head", current or "base"))):
                 revision.module.upgrade()
@@ -110,3 +125,35 @@ def _require_columns(connection: Connection, where: str) -> None:
         if lacking:
             what = f"The table {table.name} of {where} lacks {', '.join(sorted(lacking))}."
             raise DatabaseError(what, "It belongs to another program, and is left as it is. Use another database.")
+
+
+def _require_types(connection: Connection, where: str) -> None:
+    """Refuse a table of another program with a column that takes no value of ours, or spoils it.
+
+    Raises:
+        DatabaseError: It names the column and its type.
+    """
+    inspector = sqlalchemy.inspect(connection)
+    present = set(inspector.get_table_names())
+    for table in (tokens, events):
+        found = inspector.get_columns(table.name) if table.name in present else []
+        types = {column["name"]: column["type"] for column in found}
+        for column in table.columns if types else ():
+            if why := _why_unfit(column, types[column.name]):
+                what = f"The column {table.name}.{column.name} of {where} is {types[column.name]}, {why}."
+                raise DatabaseError(what, "Change its type, or use another database.")
+
+
+def _why_unfit(column: Column[object], kind: TypeEngine[object]) -> str | None:
+    """Return why a column cannot be written, in a clause; None where it can be, or where nothing is known of it."""
+    if isinstance(kind, sqlalchemy.types.NullType):
+        return None
+    if isinstance(kind, sqlalchemy.Enum):
+        lacking = _ANY_OF.get(column.name, frozenset()) - set(kind.enums)
+        if column.name in _ANY_OF:
+            return f"which lacks {', '.join(sorted(lacking))}" if lacking else None
+        return "an enumeration, and cannot be written"
+    if column.name == "event_id" and isinstance(kind, sqlalchemy.Uuid):
+        return None
+    fitting = next((fit for own, fit in _FITTING if isinstance(column.type, own)), (sqlalchemy.String,))
+    return None if isinstance(kind, fitting) else "and cannot be written"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table, Text, false
 
-from hokusai_nb.backends.sql.types import DecimalColumn, JsonColumn, Serial, UtcColumn
+from hokusai_nb.backends.sql.types import DecimalColumn, JsonColumn, Serial, UtcColumn, WordColumn
 
 __all__ = [
     "REVISION",
@@ -39,7 +39,7 @@ tokens = Table(
     "tokens",
     metadata,
     Column("token_id", String(NAME), primary_key=True),
-    Column("model_status", String(32), nullable=False),
+    Column("model_status", WordColumn(32), nullable=False),
     Column("mlflow_run_id", String(NAME)),
     Column("metric_name", String(NAME)),
     Column("metric_value", DecimalColumn),
@@ -53,8 +53,8 @@ tokens = Table(
 events = Table(
     "events",
     metadata,
-    Column("event_id", String(36), primary_key=True),
-    Column("event_type", String(64), nullable=False),
+    Column("event_id", WordColumn(36), primary_key=True),
+    Column("event_type", WordColumn(64), nullable=False),
     Column("source", String(64), nullable=False),
     Column("timestamp", UtcColumn, nullable=False),
     Column("payload", JsonColumn, nullable=False),
@@ -86,7 +86,7 @@ event_order = Table(
     "event_order",
     metadata,
     Column("seq", Serial, primary_key=True),
-    Column("event_id", String(36), nullable=False, unique=True),
+    Column("event_id", WordColumn(36), nullable=False, unique=True),
     Column("token_id", String(NAME), index=True),
     Column("site_body", JsonColumn),
 )
@@ -96,13 +96,13 @@ event_keys = Table(
     "event_keys",
     metadata,
     Column("key", String(NAME), primary_key=True),
-    Column("event_id", String(36), nullable=False),
+    Column("event_id", WordColumn(36), nullable=False),
 )
 
 event_deliveries = Table(
     "event_deliveries",
     metadata,
-    Column("event_id", String(36), primary_key=True),
+    Column("event_id", WordColumn(36), primary_key=True),
     Column("handler", String(64), primary_key=True),
     Column("target", String(TARGET), primary_key=True),
     Column("state", String(16), nullable=False),

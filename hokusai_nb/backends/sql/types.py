@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, BigInteger, DateTime, Integer, Numeric, String, TypeDecorator
 from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeEngine
 
 from hokusai_nb.schema.values import ARITHMETIC, MAX_LENGTH, check_decimal, format_decimal
 
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Dialect
-    from sqlalchemy.types import TypeEngine
 
-__all__ = ["DecimalColumn", "JsonColumn", "Serial", "UtcColumn", "storable"]
+__all__ = ["DecimalColumn", "JsonColumn", "Serial", "UtcColumn", "WordColumn", "storable"]
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 """A number that the database counts up; SQLite does so for ``INTEGER`` only."""
@@ -31,6 +31,36 @@ _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 def storable(text: str) -> str:
     """Return text as every database can keep it: zero bytes and halves of surrogate pairs become ``�``."""
     return _UNSTORABLE.sub("�", text)
+
+
+class _Untyped(TypeEngine[str]):
+    """Text of which PostgreSQL is not told that it is text: it becomes what the column is."""
+
+    __visit_name__ = "VARCHAR"
+    collation = None
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+
+class WordColumn(TypeDecorator[str]):
+    """A word or an id; in PostgreSQL another program may have made the column an enumeration or a ``uuid``."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self._length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the type that this database keeps."""
+        return dialect.type_descriptor(_Untyped(self._length) if dialect.name == "postgresql" else String(self._length))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        """Return the text of what was read."""
+        del dialect
+        return None if value is None else str(value)
 
 
 class DecimalColumn(TypeDecorator[str]):

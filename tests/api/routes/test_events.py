@@ -9,7 +9,7 @@ UNKNOWN = "3f2b1c9e-5d0e-4c38-9f43-0b1a6f0a7c11"
 
 
 def publish(api, key="k", **changes):
-    return api.ask("POST", "/api/v1/events", {"event": {**EVENT, **changes}, "key": key}, key="register")
+    return api.ask("POST", "/api/v1/events", {"event": {**EVENT, **changes}, "key": key})
 
 
 def test_an_event_is_written_once_for_each_key(tokens_api):
@@ -91,3 +91,70 @@ def test_a_retry_answers_the_event(tokens_api):
 )
 def test_a_retry_of_an_event_that_is_not_there_is_not_found(tokens_api, event_id, status):
     assert tokens_api.ask("POST", f"/api/v1/events/{event_id}/retry").status == status
+
+
+IMPROVED = {
+    "token_id": "MSG-AI",
+    "model_name": "m",
+    "version": "2",
+    "mlflow_run_id": "r",
+    "metric_name": "accuracy",
+    "metric_value": 0.91,
+    "previous_version": "1",
+    "previous_value": 0.9,
+    "contributor_address": None,
+    "timestamp": "2026-01-02T03:04:05Z",
+}
+
+
+def tell(api, kind="metric_improved", key="k", by="register", **changes):
+    event = {"event_type": kind, "payload": {**IMPROVED, **changes}}
+    return api.ask("POST", "/api/v1/events", {"event": event, "key": key}, key=by)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["model_registered", "token_ready_for_deploy", "model_deployed", "deltaone_achieved", "model_validation_failed"],
+)
+def test_what_a_token_went_through_is_told_by_admins_only(tokens_api, kind):
+    tokens_api.ask("POST", "/api/v1/tokens", {"token_id": "MSG-AI"})
+    assert tell(tokens_api, kind).status == 403
+    assert tell(tokens_api, kind, by="admin").status == 201
+
+
+def test_an_improvement_is_told_of_a_token_that_is_there(tokens_api):
+    answer = tell(tokens_api)
+    assert (answer.status, answer.json()["error"]) == (404, "TokenNotFoundError")
+    tokens_api.ask("POST", "/api/v1/tokens", {"token_id": "MSG-AI"})
+    assert [tell(tokens_api).status for _ in range(2)] == [201, 200]
+
+
+def test_the_event_that_the_package_makes_is_taken(tokens_api):
+    from hokusai_nb.schema.events import metric_improved
+    from hokusai_nb.schema.lifecycle import utc_now
+    from tests.events import FACTS
+
+    tokens_api.ask("POST", "/api/v1/tokens", {"token_id": "XRAY"})
+    for n, more in enumerate(({}, {"previous_value": "0.8", "previous_version": "2", "contributor_address": "0x1"})):
+        event = metric_improved("XRAY", FACTS.model_copy(update=more), utc_now()).model_dump(mode="json")
+        answer = tokens_api.ask("POST", "/api/v1/events", {"event": event, "key": str(n)}, key="register")
+        assert answer.status == 201, answer.content
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"metric_value": "0.91"},
+        {"metric_value": None},
+        {"previous_value": True},
+        {"version": "x"},
+        {"model_name": ""},
+        {"more": 1},
+        {"timestamp": "2026"},
+        {"token_id": None},
+    ],
+)
+def test_an_improvement_has_its_own_fields(tokens_api, changes):
+    tokens_api.ask("POST", "/api/v1/tokens", {"token_id": "MSG-AI"})
+    answer = tell(tokens_api, **changes)
+    assert (answer.status, answer.json()["problems"][0]["field"]) == (422, next(iter(changes)))

@@ -53,15 +53,19 @@ def test_a_token_goes_through_its_life_and_the_history_names_the_keys(tokens_api
         {"to": "archived"},
     ]
     for step in steps:
-        answer = tokens_api.ask("POST", f"{token}/changes", step, key="register")
+        decided = step["to"] in ("deployed", "archived")
+        if decided:
+            refused = tokens_api.ask("POST", f"{token}/changes", step, key="register")
+            assert (refused.status, refused.json()["error"]) == (403, "AccessError")
+        answer = tokens_api.ask("POST", f"{token}/changes", step, key="admin" if decided else "register")
         assert (answer.status, answer.json().get("model_status")) == (200, step["to"]), answer.content
     entries = tokens_api.ask("GET", f"{token}/history", key="read").json()["entries"]
     assert [(e["before"], e["after"], e["by"]) for e in entries] == [
         (None, "draft", "admin-key"),
         ("draft", "registering", "register-key"),
         ("registering", "registered", "register-key"),
-        ("registered", "deployed", "register-key"),
-        ("deployed", "archived", "register-key"),
+        ("registered", "deployed", "admin-key"),
+        ("deployed", "archived", "admin-key"),
     ]
     kinds = [e["event"]["event_type"] for e in tokens_api.ask("GET", "/api/v1/events?token_id=xray").json()["entries"]]
     assert kinds == ["model_deployed", "token_ready_for_deploy", "model_registered"]
@@ -124,3 +128,55 @@ def test_tokens_are_listed_a_page_at_a_time_by_id(tokens_api):
 )
 def test_a_list_that_cannot_be_is_refused(tokens_api, query):
     assert tokens_api.ask("GET", f"/api/v1/tokens?{query}").status == 422
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, 200),
+        ({"improvement": "0.030"}, 200),
+        ({"improvement": "0.3"}, 422),
+        ({"improvement": "-0.03"}, 422),
+        ({"metric_value": "0.80", "improvement": "-0.02"}, 422),
+        ({"metric_name": "mse", "metric_value": "0.80", "improvement": "0.02"}, 200),
+        ({"metric_name": "own_metric", "improvement": "7"}, 200),
+        ({"metric_name": "own_metric", "improvement": "-7"}, 422),
+    ],
+)
+def test_an_improvement_is_the_one_of_the_values(tokens_api, token, changes, status):
+    tokens_api.ask("POST", f"{token}/changes", {"to": "registering", **OWNER}, key="register")
+    step = {"to": "registered", "owner": "host:1", "facts": {**FACTS, **changes}}
+    answer = tokens_api.ask("POST", f"{token}/changes", step, key="register")
+    assert answer.status == status, answer.content
+    if status == 422:
+        assert answer.json()["problems"][0]["field"] == "facts.improvement"
+
+
+def test_who_holds_a_token_is_no_business_of_those_who_only_read(tokens_api, token):
+    tokens_api.ask("POST", f"{token}/changes", {"to": "registering", **OWNER}, key="register")
+
+    def owners(key):
+        listed = tokens_api.ask("GET", "/api/v1/tokens", key=key).json()["entries"]
+        return {tokens_api.ask("GET", token, key=key).json()["owner"], *(t["owner"] for t in listed)}
+
+    assert (owners("read"), owners("register")) == ({None}, {"host:1"})
+
+
+@pytest.mark.slow
+def test_a_key_that_may_register_registers_files_through_the_api_and_tells_of_improvements(tokens_api, store, tmp_path):
+    from hokusai_nb.backends.http import HokusaiClient
+    from hokusai_nb.core.registry import ModelRegistry
+    from hokusai_nb.site.http_store import HttpTokenStore
+
+    file = tmp_path / "model.bin"
+    file.write_bytes(b"weights")
+    with HokusaiClient(tokens_api.url, tokens_api.keys["register"]) as client:
+        registry = ModelRegistry(store, token_store=HttpTokenStore(client))
+        for token, value in (("MSG-A", 0.85), ("MSG-B", 0.9)):
+            tokens_api.ask("POST", "/api/v1/tokens", {"token_id": token})
+            made = registry.register_model(token, file, "auroc", value, 0.82, model_name="shared", progress=False)
+            assert made.version
+        status = client.token("MSG-B").model_status
+    assert status == "registered"
+    kinds = [e["event"]["event_type"] for e in tokens_api.ask("GET", "/api/v1/events?token_id=MSG-B").json()["entries"]]
+    assert sorted(kinds) == ["metric_improved", "model_registered", "token_ready_for_deploy"]

@@ -299,3 +299,18 @@ def test_a_prompt_that_was_made_after_the_name_was_free_is_refused_too(sqlite_or
     model = models.find_model(backend, train(sqlite_or_server).model_uri)
     with pytest.raises(ValidationError, match="is the name of a prompt"):
         create(backend, name, model, tags())
+
+
+@pytest.mark.slow
+def test_of_two_versions_that_two_processes_made_at_once_the_older_one_is_kept(proxy, server, unique):
+    name, model = unique("name"), models.find_model(Backend.at(server), train(server).model_uri)
+    other = []
+
+    def be_quicker(_, path):
+        if path.endswith(CREATE) and not other:
+            other.append(create(Backend.at(server), name, model, tags(), any_run=True))
+
+    proxy.spoil = be_quicker
+    made = create(Backend.at(proxy.address), name, model, tags(), any_run=True)
+    assert (made.version, made.created, other[0].version, other[0].created) == ("1", False, "1", True)
+    assert [v.version for v in mlflow.MlflowClient(server).search_model_versions(f"name = '{name}'")] == ["1"]

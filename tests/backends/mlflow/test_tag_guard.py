@@ -18,7 +18,7 @@ VALID = {"hokusai_token_id": "MSG-AI", "benchmark_metric": "reply_rate", "benchm
         {**VALID, "benchmark_metric": "own_metric", "benchmark_value": "-7"},
         {"dataset_version": " ", "feature_count": "many", "contributor": "Anna"},
         {"hokusai.deployed_by": "anna"},
-        {"mlflow.prompt.is_prompt": "true", "hokusai_token_id": "no id"},
+        {"mlflow.prompt.is_prompt": "true", "hokusai_tokenid": "no id"},
     ],
 )
 def test_what_keeps_the_schema_or_is_none_of_ours_may_be_stored(tags):
@@ -40,6 +40,7 @@ def test_what_keeps_the_schema_or_is_none_of_ours_may_be_stored(tags):
         ({**VALID, "benchmark_metric": "reply rate!"}, "benchmark_metric"),
         ({**VALID, "contribution_hash": "abc"}, "contribution_hash"),
         ({**VALID, "full_version": "1.2.3", "major_version": "2"}, "major_version"),
+        *(({"mlflow.prompt.is_prompt": "true", key: "87"}, "hokusai_token_id") for key in VALID),
         ({**VALID, "mlflow.prompt.is_prompt": "false", "benchmark_value": ""}, "benchmark_value"),
     ],
 )
@@ -78,9 +79,9 @@ def test_an_old_version_can_be_mended_tag_by_tag_and_made_no_worse():
 
 
 def test_a_prompt_that_stops_being_one_is_checked():
-    prompt = {"mlflow.prompt.is_prompt": "true", "hokusai_token_id": "no id"}
+    prompt = {"mlflow.prompt.is_prompt": "true", "hokusai_tokenid": "no id"}
     with pytest.raises(ValidationError):
-        refuse({"hokusai_token_id": "no id"}, prompt)
+        refuse({"hokusai_tokenid": "no id"}, prompt)
 
 
 def test_a_refusal_says_what_and_what_to_try_of_every_problem():

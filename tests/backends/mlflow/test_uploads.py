@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -15,12 +16,12 @@ from mlflow.store.artifact import artifact_repository_registry
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
-from hokusai_nb.backends.mlflow import registration_runs, uploads
+from hokusai_nb.backends.mlflow import registration_runs, runs, uploads
 from hokusai_nb.backends.mlflow.client import Backend
 from hokusai_nb.backends.mlflow.model_bytes import digest
 from hokusai_nb.backends.mlflow.model_files import find_files
 from hokusai_nb.errors import RegistryError, ValidationError
-from tests.conftest import both
+from tests.conftest import both, mlflow_server
 
 ODD = ["a b.bin", "modèle.bin", "sub/50%.txt", "sub/..foo", "q'uo\"te", "semi;colon", "a+b&c=d", "[1]", "~", ".hidden"]
 
@@ -270,3 +271,48 @@ def test_the_memory_that_an_upload_takes_does_not_grow_with_the_file(sqlite_or_s
     line = [sys.executable, "-c", SCRIPT, sqlite_or_server, str(path), unique("k")]
     grown = int(subprocess.run(line, capture_output=True, text=True, check=True, cwd=tmp_path).stdout)
     assert grown < 60_000  # KiB
+
+
+@pytest.mark.slow
+def test_a_server_that_was_asked_too_often_is_waited_for(proxy, tmp_path, unique, place):
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"w" * 1000)
+    run = run_for(proxy.address, unique("k"))
+    refused = iter([429] * 3)
+    proxy.spoil = lambda method, _: next(refused, None) if method == "PUT" else None
+    _, told = upload(proxy.address, run, files_of(path))
+    assert sum(told) == 1000
+    assert downloaded(proxy.address, run, place) == {"weights.bin": path.read_bytes()}
+
+
+@pytest.mark.slow
+def test_nobody_is_waited_for_without_end(proxy, folder, unique, monkeypatch):
+    monkeypatch.setattr(uploads, "PATIENCE_SECONDS", 0.7)
+    run = run_for(proxy.address, unique("k"))
+    proxy.spoil = lambda method, _: 429 if method == "PUT" else None
+    with pytest.raises(RegistryError, match="429"):
+        upload(proxy.address, run, files_of(folder))
+
+
+@pytest.mark.slow
+def test_for_a_server_nothing_is_written_to_this_machines_disk(migrated_database, tmp_path, folder, place):
+    """The experiment was made beside the database, whose files a server hands out later."""
+    shutil.copy(migrated_database, tmp_path / "server.db")
+    own = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'server.db'}")
+    made = own.create_experiment("hokusai", artifact_location=str(tmp_path / "of-the-server"))
+    with mlflow_server(tmp_path, migrated_database) as (address, _):
+        run = run_for(address, "k")
+        upload(address, run, files_of(folder))
+        assert downloaded(address, run, place) == {p: (folder / p).read_bytes() for p in [*ODD, "empty.py"]}
+        there = Backend.at(address)
+        other = runs.get_run(there, mlflow.MlflowClient(address).create_run(made).info.run_id)
+        with pytest.raises(RegistryError, match="is not on this machine"):
+            upload(address, other, files_of(folder))
+    assert not (tmp_path / "of-the-server").exists()
+
+
+def test_beside_a_server_its_files_are_left_to_it(store, folder, place):
+    mlflow.MlflowClient(store).create_experiment("hokusai", artifact_location="mlflow-artifacts:/1")
+    run = run_for(store, "k")
+    upload(store, run, files_of(folder))
+    assert len(downloaded(store, run, place)) == len(ODD) + 1

@@ -69,3 +69,13 @@ def test_a_file_of_odd_characters_is_that_file(tmp_path):
         connection.exec_driver_sql("CREATE TABLE x (y)")
     engine.dispose()
     assert [p.name for p in tmp_path.iterdir()] == ["a ?b#c%20.db"]
+
+
+def test_a_new_file_and_those_beside_it_are_for_their_owner_alone(tmp_path):
+    engine = engines.make_engine(DatabaseConfig(db_type="sqlite", database=str(tmp_path / "x.db")))
+    with engine.connect().execution_options(**engines.UNBOUND) as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        connection.exec_driver_sql("CREATE TABLE x (y)")
+        rights = {p.name: p.stat().st_mode & 0o777 for p in tmp_path.iterdir()}
+    engine.dispose()
+    assert rights == {"x.db": 0o600, "x.db-wal": 0o600, "x.db-shm": 0o600}

@@ -13,6 +13,10 @@ from hokusai_nb.backends.sql.database import Database
 from hokusai_nb.backends.sql.tables import REVISION, VERSION_TABLE, metadata
 from hokusai_nb.config import DatabaseConfig
 from hokusai_nb.errors import DatabaseError
+from hokusai_nb.schema.lifecycle import NewToken, Status, TokenChange
+from hokusai_nb.site.outbox import Outbox
+from hokusai_nb.site.sql_store import SqlTokenStore
+from tests.events import CONSOLE, FACTS, event
 from tests.processes import described, finish, python, release, start
 
 
@@ -237,3 +241,64 @@ def test_a_sqlite_file_is_in_write_ahead_mode_for_good(sqlite_database, sqlite_c
     with sqlite3.connect(sqlite_config.database) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
+
+
+TOKENS = """CREATE TABLE tokens (token_id text PRIMARY KEY, model_status {status}, mlflow_run_id text, metric_name text,
+    metric_value {number}, baseline_value numeric, created_at timestamp, updated_at timestamptz, metadata jsonb)"""
+EVENTS = """CREATE TABLE events (event_id {id} PRIMARY KEY, event_type text, source text, timestamp timestamptz,
+    payload json, processed {flag})"""
+FITTING = {"status": "text", "number": "double precision", "id": "uuid", "flag": "boolean"}
+
+
+@pytest.fixture
+def made_with(postgres_config):
+    """Make the site's two tables with columns of the given types."""
+    database = Database.at(postgres_config)
+
+    def make(**types):
+        with database._engine.begin() as connection:
+            words = ", ".join(f"'{s.value}'" for s in Status)
+            connection.exec_driver_sql(f"CREATE TYPE standing AS ENUM ({words})")
+            connection.exec_driver_sql("CREATE TYPE brief AS ENUM ('draft', 'registered', 'deployed')")
+            for statement in (TOKENS, EVENTS):
+                connection.exec_driver_sql(statement.format(**FITTING | types))
+        return database
+
+    yield make
+    database.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("types", [{}, {"status": "standing"}, {"id": "varchar(36)"}], ids=["uuid", "enum", "text"])
+def test_tables_of_other_types_that_fit_are_written_and_delivered_from(made_with, types):
+    store = SqlTokenStore(made_with(**types), (CONSOLE,))
+    store.create(NewToken(token_id="XRAY"), by="me")
+    store.change("XRAY", TokenChange(to=Status.REGISTERING, by="me", owner="o", lease_seconds=60))
+    assert (
+        store.change("XRAY", TokenChange(to=Status.REGISTERED, by="me", owner="o", facts=FACTS)).metric_value == "0.85"
+    )
+    assert [t.token_id for t in store.list_tokens(Status.REGISTERED).entries] == ["XRAY"]
+    assert store.publish(told := event(), key="k")
+    assert not store.publish(told, key="k")
+    assert Outbox(store.database).deliver().delivered == 3
+    (newest, *rest) = store.list_events("XRAY").entries
+    assert (newest.event, newest.processed, len(rest)) == (told, True, 2)
+    assert Outbox(store.database).retry(told.event_id) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("types", "said"),
+    [
+        ({"flag": "integer"}, "events.processed of .* is INTEGER, and cannot be written"),
+        ({"number": "integer"}, "tokens.metric_value of .* is INTEGER, and cannot be written"),
+        ({"status": "brief"}, "tokens.model_status of .*, which lacks archived, failed, registering"),
+        ({"id": "bigint"}, "events.event_id of .* is BIGINT, and cannot be written"),
+    ],
+    ids=["flag", "number", "status", "id"],
+)
+def test_a_column_that_cannot_be_written_is_named_and_nothing_is_made(made_with, types, said):
+    database = made_with(**types)
+    with pytest.raises(DatabaseError, match=said):
+        database.ensure_ready()
+    assert tables_of(database) == {"tokens", "events"}

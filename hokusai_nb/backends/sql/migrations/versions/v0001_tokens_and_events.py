@@ -24,7 +24,7 @@ Tables: TypeAlias = list[tuple[str, Columns]]
 def upgrade() -> None:
     """Create what is missing."""
     present = set(sa.inspect(op.get_bind()).get_table_names())
-    made = [*_site(), *_tokens(), *_events(), *_server()]
+    made = [*_site(), *_tokens(), *_events(_id_of_events()), *_server()]
     for name, columns in made:
         if name not in present:
             op.create_table(name, *columns)
@@ -74,19 +74,27 @@ def _tokens() -> Tables:
     return [("token_leases", leases), ("token_history", history)]
 
 
-def _events() -> Tables:
+def _id_of_events() -> sa.types.TypeEngine[str]:
+    """Return the type of an event's id: the site may have made it a ``uuid``, which compares with no text."""
+    inspector = sa.inspect(op.get_bind())
+    found = inspector.get_columns("events") if "events" in inspector.get_table_names() else []
+    uuids = [c["type"] for c in found if c["name"] == "event_id" and isinstance(c["type"], sa.Uuid)]
+    return uuids[0] if uuids else sa.String(36)
+
+
+def _events(id_of_events: sa.types.TypeEngine[str]) -> Tables:
     order: Columns = [
         sa.Column("seq", Serial, primary_key=True),
-        sa.Column("event_id", sa.String(36), nullable=False, unique=True),
+        sa.Column("event_id", id_of_events, nullable=False, unique=True),
         sa.Column("token_id", sa.String(255)),
         sa.Column("site_body", JsonColumn),
     ]
     keys: Columns = [
         sa.Column("key", sa.String(255), primary_key=True),
-        sa.Column("event_id", sa.String(36), nullable=False),
+        sa.Column("event_id", id_of_events, nullable=False),
     ]
     deliveries: Columns = [
-        sa.Column("event_id", sa.String(36), primary_key=True),
+        sa.Column("event_id", id_of_events, primary_key=True),
         sa.Column("handler", sa.String(64), primary_key=True),
         sa.Column("target", sa.String(600), primary_key=True),
         sa.Column("state", sa.String(16), nullable=False),
