@@ -90,15 +90,15 @@ def under_load(ours: dict[str, Result], bare: Result) -> list[Row]:
         "models": "mlflow server, to the same end; ours looks for earlier registrations and the token, too",
         "mount": "mlflow server, the same calls; ours checks key and tags",
     }
-    for kind in names:
+    for kind, name in names.items():
         result = ours[kind]
         peer = bare if kind != "everything" else None
         note = f"{notes[kind]}, {len(peer.errors)} errors" if peer and peer.errors else notes[kind]
         limits = f"higher is better; processors {result.busy:.0%} busy, {result.share:.0%} by the clients"
         throughput = result.rate, peer and peer.rate, "calls/s"
-        rows.append(Row(f"{names[kind]}, throughput", *throughput, note=f"{note}; {limits}"))
+        rows.append(Row(f"{name}, throughput", *throughput, note=f"{note}; {limits}"))
         worst = result.percentile(99), peer and peer.percentile(99)
-        rows.append(Row(f"{names[kind]}, 99th percentile", *worst, note=note))
+        rows.append(Row(f"{name}, 99th percentile", *worst, note=note))
     return rows
 
 
