@@ -92,6 +92,9 @@ def _listening(host: str, port: int) -> socket.socket:
         what = f"Cannot listen at {host} port {port}: {error.strerror}."
         raise HokusaiError(what, "Choose another address or port.") from None
     listener.set_inheritable(True)
+    # Connections inherit it; asyncio sets it only on sockets that it has made itself. Without it the body of an
+    # answer waits for up to 40 ms until the client acknowledges the head.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 

@@ -1,3 +1,4 @@
+import http.client
 import signal
 import socket
 import subprocess
@@ -81,6 +82,18 @@ def test_a_server_that_is_told_to_stop_finishes_what_is_under_way(tmp_path):
             assert all(line["level"] in ("info", "warning") for line in api.lines())
     finally:
         upstream.close()
+
+
+def test_no_answer_is_kept_back_until_the_client_acknowledges_its_head(api):
+    connection = http.client.HTTPConnection(api.url.removeprefix("http://"))
+    taken = []
+    for _ in range(20):  # a kernel acknowledges the first ones at once
+        start = time.perf_counter()
+        connection.request("GET", "/api/v1/health")
+        connection.getresponse().read()
+        taken.append(time.perf_counter() - start)
+    connection.close()
+    assert min(taken[10:]) < 0.03
 
 
 def test_several_processes_share_a_port_a_database_and_what_they_tell(tmp_path, postgres_config):
