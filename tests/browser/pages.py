@@ -180,6 +180,12 @@ class Form:
             self.field(label.capitalize()).fill(text)
         return self
 
+    def use(self, text, *, field="Token"):
+        """Press the button that repairs a field, and wait until the keyboard is in that field again."""
+        self.button(f"Use {text}").click()
+        expect(self.field(field)).to_be_focused()
+        return self
+
     def says(self, text):
         """Wait until this text stands in the form."""
         pattern = text if isinstance(text, re.Pattern) else re.compile(re.escape(text))

@@ -173,7 +173,7 @@ def test_axe_finds_nothing_serious_in_the_form_the_receipt_and_the_cards(lab, ke
         assert serious(page, ".hokusai-form") == []
         assert nameless(form.element) == []
         form.button("Remove tag").click()
-        form.button("Use AXE-01").click()
+        form.use("AXE-01")
         form.fill(value="0.91", contributor="").ready()
         assert serious(page, ".hokusai-form") == []
         form.register()
@@ -196,7 +196,7 @@ def test_messages_progress_and_gains_are_heard(front, server):
     form.fill(token="told_01")
     heard("Token ID format invalid")
     heard("Register is disabled: fill in Name, Metric")
-    form.button("Use TOLD-01").click()
+    form.use("TOLD-01")
     form.fill(name=model, metric="accuracy")
     heard("0.88, improvement +0.03")
     heard("Ready.")
@@ -222,7 +222,7 @@ def test_each_message_is_announced_once(lab, kernel):
     expect(places.filter(has_text="Token ID format invalid")).to_be_visible()
     expect(wrong).to_have_count(1)
     expect(form.element.get_by_role("alert")).to_have_count(0)  # within its place it would be read twice
-    form.button("Use SAID-01").click()
+    form.use("SAID-01")
     expect(wrong).to_have_count(0)
     form.fill(name="said")
     expect(places.filter(has_text="first version")).to_be_visible()

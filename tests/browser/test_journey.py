@@ -25,7 +25,7 @@ def test_a_model_is_trained_corrected_registered_and_found_in_mlflow(front, serv
     form = notebook.form
     form.fill(token="journey_01").says("Token ID format invalid")
     expect(form.button("Register")).to_be_disabled()
-    form.button("Use JOURNEY-01").click()
+    form.use("JOURNEY-01")
     form.fill(name=model, metric="accuracy")
     form.says(re.compile(r"0\.88, improvement \+0\.03"))
     form.has(token="JOURNEY-01", value="0.91").register()
@@ -79,7 +79,7 @@ def test_the_form_works_in_voila(browser, server):
         page.goto(f"{server.address}/voila/render/voila.ipynb?token={TOKEN}", timeout=60_000)
         form = Form(page.locator(".hokusai-form").first)
         form.fill(token="voila_01", name="voila", metric="accuracy")
-        form.button("Use VOILA-01").click()
+        form.use("VOILA-01")
         form.ready()
         page.evaluate(LISTEN)
         form.register()

@@ -480,12 +480,12 @@ def test_an_error_of_the_program_fails_the_token_without_its_words(register, tok
 
 
 def test_the_lease_is_renewed_as_long_as_the_work_takes(register, tokens, while_uploading):
-    configure(lease_seconds=0.6)
+    configure(lease_seconds=3)
     held = []
 
     def work():
         for _ in range(4):
-            time.sleep(0.4)
+            time.sleep(1.2)
             held.append(tokens.get("XRAY").is_held(dt.datetime.now(dt.UTC)))
 
     while_uploading(work)

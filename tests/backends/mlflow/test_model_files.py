@@ -12,6 +12,7 @@ import pytest
 
 from hokusai_nb.backends.mlflow.model_files import find_files
 from hokusai_nb.errors import ValidationError
+from hokusai_nb.schema.problems import quoted
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_pipes_sockets_and_devices_are_refused_without_being_opened(folder, monk
 
 
 def test_nothing_and_empty_things_are_refused(folder):
-    assert refused(folder / "gone") == f"There is no model at {str(folder / 'gone')!r}."
+    assert refused(folder / "gone") == f"There is no model at {quoted(str(folder / 'gone'))}."
     (folder.parent / "empty.bin").touch()
     assert refused(folder.parent / "empty.bin").endswith("empty.bin' is empty.")
     (folder.parent / "folder").mkdir()
