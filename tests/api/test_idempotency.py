@@ -34,10 +34,11 @@ def test_the_same_key_for_another_request_is_a_conflict(tokens_api, path, body):
 
 
 def test_another_api_key_has_keys_of_its_own(tokens_api):
-    body = {"event": {"event_type": "deltaone_achieved", "payload": {"token_id": "MSG-AI"}}, "key": "e"}
-    first = post(tokens_api, "k", body, path="/api/v1/events", scope="register")
-    second = post(tokens_api, "k", body, path="/api/v1/events", scope="admin")
-    assert (first.status, second.status) == (201, 200)
+    body = {"to": "registering", "by": "x", "owner": "o", "lease_seconds": 60}
+    assert post(tokens_api, "t", {"token_id": "MSG-AI"}).status == 201
+    first = post(tokens_api, "k", body, path="/api/v1/tokens/MSG-AI/changes", scope="register")
+    second = post(tokens_api, "k", body, path="/api/v1/tokens/MSG-AI/changes", scope="admin")
+    assert (first.status, second.status) == (200, 200)
     assert "idempotent-replayed" not in second.headers
 
 

@@ -634,8 +634,9 @@ def test_with_an_api_key_alone_the_model_and_the_token_are_the_sites(at_hokusai,
     client = mlflow.MlflowClient(at_hokusai.mlflow)
     stored = {f.path for f in client.list_artifacts(made.mlflow_run_id, "model")}
     assert "model/MLmodel" in stored
+    assert not ModelRegistry().register_model(token, mlflow_model, "auroc", 0.85, 0.82).created
     with pytest.raises(TokenStatusError, match="Token is not in Draft status"):
-        ModelRegistry().register_model(token, mlflow_model, "auroc", 0.85, 0.82)
+        ModelRegistry().register_model(token, mlflow_model, "auroc", 0.86, 0.82)
 
 
 # Tokens that somebody holds

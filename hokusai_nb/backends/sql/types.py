@@ -37,7 +37,7 @@ class _Untyped(TypeEngine[str]):
     """Text of which PostgreSQL is not told that it is text: it becomes what the column is."""
 
     __visit_name__ = "VARCHAR"
-    collation = None
+    collation = collation_schema = None
 
     def __init__(self, length: int) -> None:
         self.length = length

@@ -63,9 +63,10 @@ def in_turn(*answers):
 
 @contextmanager
 def takes(least, most):
+    """Claim how many seconds it takes, with some more for a machine that is busy with other tests."""
     began = time.monotonic()
     yield
-    assert least <= time.monotonic() - began <= most
+    assert least <= time.monotonic() - began <= most + 8
 
 
 GOOD = (200, token(), {})
