@@ -11,7 +11,7 @@ from hokusai_nb.backends.mlflow import runs
 from hokusai_nb.core.current_run import measured_value
 from hokusai_nb.errors import BaselineError, MetricValidationError, RunNotFoundError, ValidationError
 from hokusai_nb.schema.metrics import Direction, check_benchmark, check_metric, find_metric, improvement, known_metrics
-from hokusai_nb.schema.problems import Problem, errors_in, plain, quoted
+from hokusai_nb.schema.problems import Problem, errors_in, plain, quoted, quoted_path
 from hokusai_nb.schema.values import parse_decimal
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _in_file(path: Path, metric: str) -> str | None:
             continue
         if isinstance(figures[name], _Number):
             return str(figures[name])
-        what = f"{quoted(str(path))} gives {quoted(name)} as {quoted(figures[name])}, which is no number."
+        what = f"{quoted_path(path)} gives {quoted(name)} as {quoted(figures[name])}, which is no number."
         raise _malformed(path, what)
     return None
 
@@ -176,16 +176,16 @@ def read_metrics(path: Path) -> Mapping[str, Any]:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
         if len(content) > LARGEST_FILE:
-            raise _malformed(path, f"{quoted(str(path))} is larger than {LARGEST_FILE:,} bytes.")
+            raise _malformed(path, f"{quoted_path(path)} is larger than {LARGEST_FILE:,} bytes.")
         found = json.loads(content, parse_float=_Number, parse_int=_Number, parse_constant=_Number)
     except OSError as error:
-        raise _malformed(path, f"{quoted(str(path))} cannot be read: {error.strerror}.") from error
+        raise _malformed(path, f"{quoted_path(path)} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         if isinstance(error, ValidationError):
             raise
-        raise _malformed(path, f"{quoted(str(path))} is no JSON: {quoted(str(error))[1:-1]}.") from error
+        raise _malformed(path, f"{quoted_path(path)} is no JSON: {quoted(str(error))[1:-1]}.") from error
     if not isinstance(found, dict):
-        raise _malformed(path, f"{quoted(str(path))} is no JSON object.")
+        raise _malformed(path, f"{quoted_path(path)} is no JSON object.")
     return found
 
 

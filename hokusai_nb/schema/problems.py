@@ -24,6 +24,7 @@ __all__ = [
     "plain",
     "problems_in",
     "quoted",
+    "quoted_path",
     "raise_custom",
     "raise_for",
     "validated",
@@ -32,6 +33,8 @@ __all__ = [
 M = TypeVar("M", bound=pydantic.BaseModel)
 CODE = "hokusai_problem"
 SHOWN_CHARACTERS = 80
+LONGEST_PATH = 4096
+"""Bytes; what Linux opens at most."""
 
 
 class Problem(pydantic.BaseModel, frozen=True):
@@ -68,21 +71,30 @@ def plain(text: str) -> str:
     return str.__str__(text)
 
 
-def quoted(value: object) -> str:
+def quoted(value: object, longest: int = SHOWN_CHARACTERS) -> str:
     """Return text in quotes and anything else as Python writes it, shortened to a readable line.
+
+    Args:
+        value: What is shown.
+        longest: Characters, before the value is cut.
 
     >>> quoted("a" * 200)[-6:], quoted(None), quoted(float("nan"))
     ("aaaa…'", 'None', 'nan')
     """
     if isinstance(value, str):
         text = plain(value)
-        return repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…")
+        return repr(text if len(text) <= longest else text[:longest] + "…")
     try:
         text = str(value) if isinstance(value, numbers.Number) else repr(value)
     except Exception:  # noqa: BLE001 - a value may fail even at this, and the message must not
         text = f"<{type(value).__name__}>"
-    text = " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * SHOWN_CHARACTERS]).split())
-    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
+    text = " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * longest]).split())
+    return text if len(text) <= longest else text[:longest] + "…"
+
+
+def quoted_path(path: object) -> str:
+    """Return the path of a file in quotes, whole: it ends with what tells it from others."""
+    return quoted(str(path), LONGEST_PATH)
 
 
 def guess_or(repair: str | None, otherwise: str) -> str:

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import threading
+import weakref
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -125,7 +126,10 @@ def _api_store(endpoint: str, _key: SecretStr | None) -> TokenStore:
     from hokusai_nb.backends.http import HokusaiClient  # noqa: PLC0415 - imports httpx
     from hokusai_nb.site.http_store import HttpTokenStore  # noqa: PLC0415 - imports httpx
 
-    return HttpTokenStore(HokusaiClient(endpoint))
+    client = HokusaiClient(endpoint)
+    store = HttpTokenStore(client)
+    weakref.finalize(store, client.close)  # when it is neither kept here nor used
+    return store
 
 
 def _mock_database(owner: int) -> Database:

@@ -111,7 +111,6 @@ def test_it_is_the_store_that_an_endpoint_opens(api, token_id):
         assert isinstance(opened, HttpTokenStore)
         assert opened.create(NewToken(token_id=token_id), by="me").token_id == token_id
         assert opened.get(token_id).model_status is Status.DRAFT
-        opened._client.close()
     finally:
         opening._api_store.cache_clear()
         configure(**dict.fromkeys(Settings.model_fields))

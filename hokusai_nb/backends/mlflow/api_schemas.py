@@ -15,7 +15,7 @@ from hokusai_nb.backends.mlflow.models import MLMODEL
 from hokusai_nb.errors import ValidationError
 from hokusai_nb.log import logger
 from hokusai_nb.schema.frozen import Frozen
-from hokusai_nb.schema.problems import Problem, quoted
+from hokusai_nb.schema.problems import Problem, quoted_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def read_description(folder: Path) -> Description:
         if not isinstance(flavors, dict) or not flavors:
             raise TypeError  # noqa: TRY301 - the same as a list in its place
     except (OSError, ValueError, yaml.YAMLError, RecursionError, TypeError, KeyError) as error:
-        what = f"{quoted(str(folder / MLMODEL))} does not describe an MLflow model."
+        what = f"{quoted_path(folder / MLMODEL)} does not describe an MLflow model."
         hint = "Save the model again with mlflow.<flavor>.save_model, or remove the file to register plain files."
         raise ValidationError([Problem(field="path", what=what, hint=hint)]) from error
     run_id = stated.get("run_id")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hokusai_nb.backends.mlflow.model_files import Found, refusal, why
-from hokusai_nb.schema.problems import quoted
+from hokusai_nb.schema.problems import quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ def open_file(file: Found) -> int:
     try:
         descriptor = os.open(file.path, _FLAGS)
     except OSError as error:
-        what = f"The file {quoted(str(file.given))} cannot be read: {why(error)}."
+        what = f"The file {quoted_path(file.given)} cannot be read: {why(error)}."
         raise refusal(what, "Check that it is there and that you may read it.") from error
     facts = os.fstat(descriptor)
     if not stat.S_ISREG(facts.st_mode) or (facts.st_dev, facts.st_ino) != file.identity:
@@ -73,7 +73,7 @@ def open_file(file: Found) -> int:
 
 def changed(file: Found) -> ValidationError:
     """Return the error for a file that is not the same any more."""
-    what = f"The file {quoted(str(file.given))} was changed while it was being registered."
+    what = f"The file {quoted_path(file.given)} was changed while it was being registered."
     return refusal(what, "Register it again once whatever writes it has finished.")
 
 
@@ -95,7 +95,7 @@ def read(file: Found, tell: Callable[[int], None]) -> LocalFile:
                 total += count
                 tell(count)
         except OSError as error:
-            what = f"The file {quoted(str(file.given))} cannot be read: {why(error)}."
+            what = f"The file {quoted_path(file.given)} cannot be read: {why(error)}."
             raise refusal(what, "Check the disk that it lies on.") from error
     if total != file.size:
         raise changed(file)

@@ -13,7 +13,7 @@ from mlflow.utils.uri import validate_path_is_safe
 
 from hokusai_nb.backends.mlflow.models import MLMODEL
 from hokusai_nb.errors import ValidationError
-from hokusai_nb.schema.problems import Problem, quoted
+from hokusai_nb.schema.problems import Problem, quoted, quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def find_files(path: str | os.PathLike[str]) -> tuple[Path, list[Found]]:
         ValidationError: There is nothing, or something in it cannot be uploaded as it is: a link
             that leads outside, a pipe, a name that MLflow cannot store.
     """
-    shown = quoted(os.fspath(path))
+    shown = quoted_path(path)
     try:
         given = Path(path).expanduser().absolute()
         root = given.resolve(strict=True)
@@ -117,7 +117,7 @@ def _checked(root: Path, given: Path, *, link_allowed: bool = False) -> Found:
             what = f"The link {quoted(name)} leads nowhere."
             raise refusal(what, "Remove it, or put the file in its place.") from error
         if not link_allowed and not path.is_relative_to(root):
-            what = f"The link {quoted(name)} leads out of the folder, to {quoted(str(path))}."
+            what = f"The link {quoted(name)} leads out of the folder, to {quoted_path(path)}."
             raise refusal(what, "Only what lies in the folder is uploaded; copy the folder with its files: cp -rL")
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):

@@ -12,7 +12,6 @@ import pytest
 
 from hokusai_nb.backends.mlflow.model_files import find_files
 from hokusai_nb.errors import ValidationError
-from hokusai_nb.schema.problems import quoted
 
 
 @pytest.fixture
@@ -34,6 +33,11 @@ def refused(path):
     assert {p.field for p in caught.value.problems} == {"path"}
     assert caught.value.hint
     return caught.value.what
+
+
+def test_a_long_path_is_told_whole(folder):
+    long = folder.joinpath(*["a-folder-of-a-long-name"] * 20, "gone")
+    assert refused(long) == f"There is no model at '{long}'."
 
 
 def test_a_file_is_found_under_its_own_name(folder):
@@ -105,7 +109,7 @@ def test_pipes_sockets_and_devices_are_refused_without_being_opened(folder, monk
 
 
 def test_nothing_and_empty_things_are_refused(folder):
-    assert refused(folder / "gone") == f"There is no model at {quoted(str(folder / 'gone'))}."
+    assert refused(folder / "gone") == f"There is no model at '{folder / 'gone'}'."
     (folder.parent / "empty.bin").touch()
     assert refused(folder.parent / "empty.bin").endswith("empty.bin' is empty.")
     (folder.parent / "folder").mkdir()
