@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio.to_thread
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from hokusai_nb.api import description
-from hokusai_nb.api.auth import Authenticated, Needs, Recent, caller, require
+from hokusai_nb.api.auth import READ, Authenticated, Recent, caller, require
 from hokusai_nb.api.guards import BoundedBodies, KnownHosts, ProtectingHeaders
-from hokusai_nb.api.mlflow_mount import Guard, Proxied, below, mounted, proxied, refusal, scope_needed
+from hokusai_nb.api.mlflow_mount import Guard, Proxied, below, mounted, proxied, scope_needed
+from hokusai_nb.api.mlflow_refusals import for_mlflow
 from hokusai_nb.api.observing import CONTENT_TYPE, Metrics, Observed
 from hokusai_nb.api.paths import DESCRIPTION, MLFLOW, OPEN_PATHS, V1
-from hokusai_nb.api.problems import use_problems
+from hokusai_nb.api.problems import problem_response, use_problems
 from hokusai_nb.api.routes import catalogue, events, health, models, tokens
 from hokusai_nb.api.services import Services
 from hokusai_nb.errors import AccessError
@@ -134,7 +135,7 @@ async def _authorize(scope: Scope) -> ASGIApp | None:
         needed = cast("KeyScope", scope_needed(method, below(scope)))
         require(caller(Request(scope)), needed)
     except AccessError as error:
-        return refusal(error, request_id=scope["state"]["request_id"])
+        return for_mlflow(problem_response(error, request_id=scope["state"]["request_id"]))
     return None
 
 
@@ -158,7 +159,7 @@ def _add_descriptions(app: FastAPI, metrics: Metrics) -> None:
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way of changing it
     app.add_api_route(DESCRIPTION, described, include_in_schema=False)
-    app.add_api_route("/metrics", measured, include_in_schema=False, dependencies=[Depends(Needs("read"))])
+    app.add_api_route("/metrics", measured, include_in_schema=False, dependencies=[READ])
 
 
 def _lifespan(services: Services, mlflow: ASGIApp) -> Callable[[FastAPI], Any]:
@@ -168,15 +169,16 @@ def _lifespan(services: Services, mlflow: ASGIApp) -> Callable[[FastAPI], Any]:
     async def running(_app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = services.config.threads
         stop = threading.Event()
-        worker = threading.Thread(target=services.outbox.watch, args=(stop,), name="hokusai-outbox", daemon=True)
         if services.config.deliver_events:
+            worker = threading.Thread(target=services.outbox.watch, args=(stop,), name="hokusai-outbox", daemon=True)
             worker.start()
+            services.worker = worker
         try:
             yield
         finally:
             stop.set()
-            if services.config.deliver_events:
-                await anyio.to_thread.run_sync(worker.join, _STOP_SECONDS)
+            if services.worker is not None:
+                await anyio.to_thread.run_sync(services.worker.join, _STOP_SECONDS)
             if isinstance(mlflow, Proxied):
                 await mlflow.aclose()
 

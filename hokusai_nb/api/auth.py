@@ -7,13 +7,14 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from fastapi import Request  # noqa: TC002 - FastAPI reads the annotation of a dependency
+from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 
 from hokusai_nb.api.guards import refuse
 from hokusai_nb.api.problems import Refusal
 from hokusai_nb.errors import AccessError, HokusaiError, RateLimitError
+from hokusai_nb.schema.keys import SCOPES
 from hokusai_nb.schema.lifecycle import utc_now
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from hokusai_nb.api.limits import Allowance, Limiter, Rate
     from hokusai_nb.schema.keys import ApiKey, Scope
 
-__all__ = ["Authenticated", "Needs", "Recent", "caller", "require"]
+__all__ = ["ADMIN", "READ", "REGISTER", "Authenticated", "Needs", "Recent", "caller", "require"]
 
 _CHALLENGE = 'Bearer realm="hokusai"'
 _HINT = "Send it as X-API-Key, or as Authorization with the scheme Bearer. hokusai key create makes one."
@@ -225,3 +226,6 @@ class Needs:
     def __call__(self, request: Request) -> None:
         """Refuse a key that has it not."""
         require(caller(request), self.scope)
+
+
+READ, REGISTER, ADMIN = (Depends(Needs(scope)) for scope in SCOPES)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
 
-from hokusai_nb.api.mlflow_mount import refusal
+from hokusai_nb.api.mlflow_refusals import for_mlflow
 from hokusai_nb.api.paths import MLFLOW
 from hokusai_nb.api.problems import Refusal, conceal, problem_response
 
@@ -50,9 +50,10 @@ async def refuse(
         headers: Further headers.
     """
     conceal(error, scope["app"].state.hidden)
-    answer = refusal if scope["path"].startswith(f"{MLFLOW}/") else problem_response
-    response = answer(error, status=status, headers=headers, request_id=scope["state"]["request_id"])
-    await response(scope, receive, send)
+    answer = problem_response(error, status=status, headers=headers, request_id=scope["state"]["request_id"])
+    if scope["path"].startswith(f"{MLFLOW}/"):
+        answer = for_mlflow(answer)
+    await answer(scope, receive, send)
 
 
 class ProtectingHeaders:

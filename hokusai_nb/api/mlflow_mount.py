@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
-from hokusai_nb.api.mlflow_refusals import refusal, refuse
+from hokusai_nb.api.mlflow_refusals import refuse
 from hokusai_nb.api.mlflow_scopes import scope_needed
 from hokusai_nb.api.problems import Refusal
 from hokusai_nb.errors import RegistryError, ValidationError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Confirm: TypeAlias = Callable[[str], bool]
     FindRun: TypeAlias = Callable[[str, Scope], Awaitable[str | None]]
 
-__all__ = ["Guard", "Proxied", "below", "mounted", "proxied", "refusal", "scope_needed"]
+__all__ = ["Guard", "Proxied", "below", "mounted", "proxied", "scope_needed"]
 
 _OF_ASGI = (
     *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path"),

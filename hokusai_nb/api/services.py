@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Request  # noqa: TC002 - FastAPI reads the annotation of a dependency
+from fastapi import Depends, Request
 
 from hokusai_nb.api.limits import Limiter, Rate, parse_rate
 from hokusai_nb.backends.sql.event_list import find_event
 from hokusai_nb.backends.sql.keys import find_key
 from hokusai_nb.config import settings
 from hokusai_nb.core.registry import ModelRegistry
-from hokusai_nb.errors import HokusaiError, TokenNotFoundError
+from hokusai_nb.errors import HokusaiError, ServiceError, TokenNotFoundError
 from hokusai_nb.site.handlers import configured_destinations
 from hokusai_nb.site.opening import open_database
 from hokusai_nb.site.outbox import Outbox
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hokusai_nb.schema.events import EventRecord
     from hokusai_nb.schema.keys import ApiKey
 
-__all__ = ["Services", "services"]
+__all__ = ["Asked", "Services", "services"]
 
 _READY_SECONDS = 1.0
 
@@ -39,6 +39,7 @@ class Services:
         outbox: Deliveries of events.
         database: Where tokens, events and keys are kept.
         limiter: Counts requests.
+        worker: Delivers events; None where this application does not, or has not begun.
     """
 
     def __init__(self, config: ServerConfig) -> None:
@@ -52,6 +53,7 @@ class Services:
         self.limiter = Limiter(found.redis_url)
         self.rate: Rate = parse_rate("key", config.rate_limit or found.rate_limit)
         self.wrong_rate: Rate = parse_rate("wrong", config.wrong_key_limit)
+        self.worker: threading.Thread | None = None
         self._checking = threading.Lock()
         self._checked_at = -math.inf
         self._trouble: HokusaiError | None = HokusaiError("It is not known yet whether the server is ready.")
@@ -97,7 +99,8 @@ class Services:
         """Ask both databases something, once a second at most and in one thread: anybody may ask for it.
 
         Raises:
-            HokusaiError: One of them does not answer, or did not when it was asked last.
+            HokusaiError: One of them does not answer, or did not when it was asked last; or events are
+                to be delivered and the worker that does it has ended.
         """
         if time.monotonic() - self._checked_at >= _READY_SECONDS and self._checking.acquire(blocking=False):
             try:
@@ -109,7 +112,11 @@ class Services:
             raise self._trouble.with_traceback(None)  # it is raised many times, and would remember each
 
     def _asked(self) -> HokusaiError | None:
-        """Return what is wrong with the databases, if anything is."""
+        """Return what is wrong with the databases or the worker, if anything is."""
+        if self.worker is not None and not self.worker.is_alive():
+            return ServiceError(
+                "The worker that delivers events has ended.", "Look at the log, and start the server anew."
+            )
         try:
             self.store.list_tokens(limit=1)
             with self.registry.backend.calling() as client:
@@ -123,3 +130,7 @@ def services(request: Request) -> Services:
     """Return what a route calls."""
     found: Services = request.app.state.services
     return found
+
+
+Asked = Annotated[Services, Depends(services)]
+"""The parameter of a route that calls them."""

@@ -98,9 +98,3 @@ class Backlog(Shown, frozen=True):
         rows = [("Pending", self.pending), ("Dead", self.dead)]
         since = [("Oldest pending", f"{self.oldest:%Y-%m-%d %H:%M:%S} UTC")] if self.oldest else []
         return grid("Deliveries", [*rows, *since])
-
-    def _html_(self) -> Markup:
-        return self._grid()[0]
-
-    def _text_(self) -> str:
-        return self._grid()[1]

@@ -7,6 +7,7 @@ colour a terminal nor forge a line.
 
 from __future__ import annotations
 
+import abc
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
@@ -63,11 +64,15 @@ _STYLE = Markup(
 class Shown(pydantic.BaseModel, frozen=True):
     """A record that shows itself in a notebook and in a terminal."""
 
+    @abc.abstractmethod
+    def _grid(self) -> tuple[Markup, str]:
+        """Return the record as HTML and as text."""
+
     def _html_(self) -> Markup:
-        raise NotImplementedError  # pragma: no cover - every record says how it looks
+        return self._grid()[0]
 
     def _text_(self) -> str:
-        raise NotImplementedError  # pragma: no cover - every record says how it looks
+        return self._grid()[1]
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         """Both forms, always: a front end without HTML, and a diff, still have the text."""

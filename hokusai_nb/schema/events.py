@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pydantic
 
-from hokusai_nb.schema.display import Shown, grid
+from hokusai_nb.schema.display import grid
+from hokusai_nb.schema.entries import Entries
 from hokusai_nb.schema.frozen import Frozen, FrozenDict
 from hokusai_nb.schema.lifecycle import Status, Utc, utc_now
 from hokusai_nb.schema.names import ModelName
@@ -138,10 +139,9 @@ class EventRecord(pydantic.BaseModel, frozen=True):
     deliveries: tuple[EventDelivery, ...] = ()
 
 
-class EventPage(Shown, frozen=True):
+class EventPage(Entries[EventRecord], frozen=True):
     """Events, newest first, a page of them."""
 
-    entries: tuple[EventRecord, ...]
     next_cursor: str | None = None
     """Where the next page begins; None on the last one."""
 
@@ -155,15 +155,9 @@ class EventPage(Shown, frozen=True):
                 e.event.timestamp,
                 ", ".join(f"{d.handler}: {d.state.value} ({d.attempts})" for d in e.deliveries) or "–",
             )
-            for e in self.entries
+            for e in self
         ]
         return grid("Events", rows, head, [] if rows else ["Nothing found."])
-
-    def _html_(self) -> Markup:
-        return self._grid()[0]
-
-    def _text_(self) -> str:
-        return self._grid()[1]
 
 
 def _figures(facts: RegistrationFacts) -> dict[str, Any]:

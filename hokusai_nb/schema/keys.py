@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hokusai_nb.schema.display import Shown, grid
+from hokusai_nb.schema.entries import Entries
 from hokusai_nb.schema.lifecycle import Utc
 
 if TYPE_CHECKING:
@@ -44,28 +45,17 @@ class ApiKey(Shown, frozen=True):
         moments = (self.created_at, self.expires_at, self.last_used_at, self.revoked_at)
         return (self.key_id, self.name, self.scope, *(f"{m:%Y-%m-%d %H:%M UTC}" if m else "–" for m in moments))
 
-    def _html_(self) -> Markup:
-        return KeyList(entries=(self,))._html_()
-
-    def _text_(self) -> str:
-        return KeyList(entries=(self,))._text_()
+    def _grid(self) -> tuple[Markup, str]:
+        return KeyList(entries=(self,))._grid()  # noqa: SLF001 - a record of this module
 
 
-class KeyList(Shown, frozen=True):
+class KeyList(Entries[ApiKey], frozen=True):
     """The keys of a server, newest first."""
-
-    entries: tuple[ApiKey, ...]
 
     def _grid(self) -> tuple[Markup, str]:
         head = ("Key", "Name", "Scope", "Created", "Expires", "Last used", "Revoked")
-        rows = [key._row() for key in self.entries]  # noqa: SLF001 - its own entries
+        rows = [key._row() for key in self]  # noqa: SLF001 - its own entries
         return grid("API keys", rows, head, [] if rows else ["There is none; make one with hokusai key create NAME."])
-
-    def _html_(self) -> Markup:
-        return self._grid()[0]
-
-    def _text_(self) -> str:
-        return self._grid()[1]
 
 
 class NewKey(ApiKey, frozen=True):
@@ -74,8 +64,5 @@ class NewKey(ApiKey, frozen=True):
     key: str
     """``hk_ID_SECRET``; the server keeps a digest of it only."""
 
-    def _html_(self) -> Markup:
-        return grid(f"API key {self.name}", [("Key", self.key)])[0]
-
-    def _text_(self) -> str:
-        return self.key
+    def _grid(self) -> tuple[Markup, str]:
+        return grid(f"API key {self.name}", [("Key", self.key)])[0], self.key

@@ -11,6 +11,7 @@ import pydantic
 
 from hokusai_nb.errors import TokenBusyError, TokenNotFoundError, TokenStatusError
 from hokusai_nb.schema.display import SIMULATED, Shown, grid, printable
+from hokusai_nb.schema.entries import Entries
 from hokusai_nb.schema.frozen import Frozen, FrozenDict
 from hokusai_nb.schema.problems import checked, quoted
 from hokusai_nb.schema.tokens import MAX_TOKEN_LENGTH, check_token, fold_token
@@ -177,17 +178,10 @@ class Token(Shown, frozen=True):
         notes = [SIMULATED] if self.simulated else []
         return grid(f"Token {self.token_id}", rows, notes=notes)
 
-    def _html_(self) -> Markup:
-        return self._grid()[0]
 
-    def _text_(self) -> str:
-        return self._grid()[1]
-
-
-class TokenPage(Shown, frozen=True):
+class TokenPage(Entries[Token], frozen=True):
     """Tokens by id, a page of them."""
 
-    entries: tuple[Token, ...]
     next_cursor: str | None = None
     """Where the next page begins; None on the last one."""
 
@@ -202,15 +196,9 @@ class TokenPage(Shown, frozen=True):
                 t.baseline_value or "–",
                 f"{t.updated_at:%Y-%m-%d %H:%M UTC}",
             )
-            for t in self.entries
+            for t in self
         ]
         return grid("Tokens", rows, head, [] if rows else ["Nothing found."])
-
-    def _html_(self) -> Markup:
-        return self._grid()[0]
-
-    def _text_(self) -> str:
-        return self._grid()[1]
 
 
 class Transition(pydantic.BaseModel, frozen=True):
@@ -231,19 +219,14 @@ class TokenHistory(Shown, frozen=True):
     token: Token
     steps: tuple[Transition, ...]
 
-    def _steps(self) -> tuple[Markup, str]:
+    def _grid(self) -> tuple[Markup, str]:
         head = ("When", "From", "To", "By", "Why")
         rows = [
             (f"{s.at:%Y-%m-%d %H:%M:%S} UTC", s.before.value if s.before else "–", s.after.value, s.by, s.reason or "–")
             for s in self.steps
         ]
-        return grid("History", rows, head)
-
-    def _html_(self) -> Markup:
-        return self.token._html_() + self._steps()[0]
-
-    def _text_(self) -> str:
-        return f"{self.token._text_()}\n\n{self._steps()[1]}"
+        html, text = grid("History", rows, head)
+        return self.token._html_() + html, f"{self.token._text_()}\n\n{text}"
 
 
 def no_such_token(token_id: str) -> TokenNotFoundError:

@@ -62,12 +62,6 @@ class OverviewCard(Shown, frozen=True):
             ("Its models", _some(list(dict.fromkeys(model.name for model in self.models)))),
         ]
 
-    def _html_(self) -> Markup:
-        return self._grid()[0]
-
-    def _text_(self) -> str:
-        return self._grid()[1]
-
 
 def _some(items: list[str]) -> str:
     hidden = len(items) - SHOWN_FACTS
@@ -92,9 +86,3 @@ class SettingsCard(Shown, frozen=True):
     def _grid(self) -> tuple[Markup, str]:
         rows = [(s.name, s.value, s.variable) for s in self.settings]
         return grid("Settings", rows, ("Setting", "Value", "Variable"))
-
-    def _html_(self) -> Markup:
-        return self._grid()[0]
-
-    def _text_(self) -> str:
-        return self._grid()[1]

@@ -116,9 +116,3 @@ class Receipt(Shown, frozen=True):
         if self.trouble:
             notes.append(f"The versions before it could not be read: {self.trouble}")
         return grid(f"{state} {model.name} version {model.version}", rows, notes=notes)
-
-    def _html_(self) -> Markup:
-        return self._grid()[0]
-
-    def _text_(self) -> str:
-        return self._grid()[1]

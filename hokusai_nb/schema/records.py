@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 
 from hokusai_nb.errors import HokusaiError
 from hokusai_nb.schema.display import SIMULATED, Shown, grid, short_address, shortened, signed, tag_rows, when
+from hokusai_nb.schema.entries import SHOWN_ROWS, Entries
 from hokusai_nb.schema.frozen import Frozen, FrozenDict
 from hokusai_nb.schema.metrics import find_metric
 from hokusai_nb.schema.problems import Problem
@@ -35,7 +36,6 @@ __all__ = [
 ]
 
 
-SHOWN_ROWS = 50
 # Digests that differ between any two registrations and tell a reader nothing.
 _BOOKKEEPING = (KEY_TAG, f"{NOTEBOOK_PREFIX}history_digest")
 SHOWN_VALUE = 80
@@ -112,12 +112,6 @@ class RegisteredModel(Shown, frozen=True):
         notes = [*_simulated([self]), *(f"Warning: {p.sentence}" for p in self.warnings)]
         return grid(f"{state} {self.name} version {self.version}", rows, notes=notes)
 
-    def _html_(self) -> Markup:
-        return self._grid()[0]
-
-    def _text_(self) -> str:
-        return self._grid()[1]
-
 
 class LineageEntry(RegisteredModel, frozen=True):
     """A version with what it was made from and how far it got.
@@ -144,38 +138,7 @@ class LineageEntry(RegisteredModel, frozen=True):
         return self.run.datasets if self.run else ()
 
 
-R = TypeVar("R", bound=RegisteredModel)
-
-
-class _Records(Shown, Sequence[R], Generic[R], frozen=True):
-    """A sequence of records that shows itself as one table."""
-
-    entries: tuple[R, ...]
-
-    def __iter__(self) -> Iterator[R]:  # type: ignore[override]  # a sequence before a pydantic model
-        return iter(self.entries)
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    @overload
-    def __getitem__(self, index: int) -> R: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[R]: ...
-    def __getitem__(self, index: int | slice) -> R | Sequence[R]:
-        return self.entries[index]
-
-    def _grid(self) -> tuple[Markup, str]:
-        raise NotImplementedError  # pragma: no cover - every table says what its columns are
-
-    def _html_(self) -> Markup:
-        return self._grid()[0]
-
-    def _text_(self) -> str:
-        return self._grid()[1]
-
-
-class ModelList(_Records[RegisteredModel], frozen=True):
+class ModelList(Entries[RegisteredModel], frozen=True):
     """Versions found in the registry, by name and version."""
 
     title: str = "Models"
@@ -215,7 +178,7 @@ class ModelList(_Records[RegisteredModel], frozen=True):
         return _frame(self.entries, [])
 
 
-class Lineage(_Records[LineageEntry], frozen=True):
+class Lineage(Entries[LineageEntry], frozen=True):
     """All versions of one model in order, each with its parent and its improvement."""
 
     name: str
@@ -331,12 +294,6 @@ class Comparison(Shown, frozen=True):
         notes = [*_simulated([self.first]), f"Improvement: {signed(self.improvement)}{direction}"]
         rows = self.differences()
         return grid(title, rows, head, notes if rows else ["They do not differ.", *notes])
-
-    def _html_(self) -> Markup:
-        return self._grid()[0]
-
-    def _text_(self) -> str:
-        return self._grid()[1]
 
 
 class BulkResult(pydantic.BaseModel, frozen=True, arbitrary_types_allowed=True):

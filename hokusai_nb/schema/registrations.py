@@ -133,9 +133,3 @@ class Registration(Shown, frozen=True):
         if self.simulated:
             notes.insert(0, SIMULATED)
         return grid(f"{state} {self.model_name} version {self.version}", rows, notes=notes)
-
-    def _html_(self) -> Markup:
-        return self._grid()[0]
-
-    def _text_(self) -> str:
-        return self._grid()[1]

@@ -72,9 +72,6 @@ class Outbox:
             within it.
         handler_seconds: How long a handler of this process may take, at most half of ``claim_seconds``; one
             that takes longer has failed, and is not called again while it has not returned.
-
-    Attributes:
-        watching: Whether `watch` is under way.
     """
 
     def __init__(
@@ -96,7 +93,6 @@ class Outbox:
         self._longest_pause = longest_pause
         self._claim_seconds = claim_seconds
         self._caller = Caller(min(handler_seconds, claim_seconds / 2))
-        self.watching = False
         self._worker = uuid.uuid4().hex
         self._warned = False
 
@@ -136,18 +132,14 @@ class Outbox:
             pause: Seconds between two looks into the database.
         """
         rest = pause
-        self.watching = True
-        try:
-            while not stop.is_set():
-                try:
-                    self._work(stop=stop)
-                    rest = pause
-                except Exception as error:  # noqa: BLE001 - nobody else would deliver, nor notice
-                    _tell(error, logging.WARNING if rest == pause else logging.DEBUG)
-                    rest = min(2 * rest, max(pause, _LONGEST_REST))
-                stop.wait(rest)
-        finally:
-            self.watching = False
+        while not stop.is_set():
+            try:
+                self._work(stop=stop)
+                rest = pause
+            except Exception as error:  # noqa: BLE001 - nobody else would deliver, nor notice
+                _tell(error, logging.WARNING if rest == pause else logging.DEBUG)
+                rest = min(2 * rest, max(pause, _LONGEST_REST))
+            stop.wait(rest)
 
     def retry(self, event_id: str | None = None) -> int:
         """Begin anew with what was given up, of one event or of all; return how many deliveries.

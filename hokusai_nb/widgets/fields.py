@@ -132,11 +132,16 @@ def close_parts(widget: widgets.Widget) -> None:
 class Noted(widgets.VBox):
     """Controls with a message below them and, where one is known, a button that repairs the value.
 
+    Args:
+        control: The controls.
+        take: Puts a value into them.
+
     Attributes:
         problem: What is wrong now, or None.
     """
 
-    def __init__(self, control: widgets.Widget) -> None:
+    def __init__(self, control: widgets.Widget, take: Callable[[str], None]) -> None:
+        self._take = take
         self.problem: Problem | None = None
         self._note = ""
         self._said = saying()
@@ -180,16 +185,12 @@ class Noted(widgets.VBox):
     def repair(self) -> None:
         """Take the proposed value; without a proposal nothing changes."""
         if self.problem and self.problem.repair is not None:
-            self.take(self.problem.repair)
+            self._take(self.problem.repair)
 
     def _click_repair(self) -> None:
         """Repair, and give the focus back to the input: it would be lost with the button."""
         self.repair()
         self.focus()
-
-    def take(self, text: str) -> None:
-        """Put a value into the control."""
-        raise NotImplementedError  # pragma: no cover - every kind says where its value stands
 
 
 class Field(Noted):
@@ -214,7 +215,7 @@ class Field(Noted):
             style={"description_width": LABEL_WIDTH},
             layout={"width": "auto", "max_width": "42em"},
         )
-        super().__init__(self.input)
+        super().__init__(self.input, self._put)
 
     @property
     def value(self) -> str:
@@ -223,11 +224,10 @@ class Field(Noted):
 
     @value.setter
     def value(self, text: object) -> None:
-        self.input.value = str(text)
+        self._put(text)
 
-    def take(self, text: str) -> None:
-        """Put a value into the input."""
-        self.value = text
+    def _put(self, text: object) -> None:
+        self.input.value = str(text)
 
     def focus(self) -> None:
         """Move the keyboard to the input."""

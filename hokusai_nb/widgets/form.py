@@ -15,6 +15,8 @@ from hokusai_nb.widgets.fields import close_all, close_parts, receipt_box, said,
 from hokusai_nb.widgets.kept import Place, hand_out
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from markupsafe import Markup
 
 __all__ = ["Form"]
@@ -27,12 +29,16 @@ _KEEP_SECONDS = 0.5
 class Form(widgets.VBox, Generic[R]):
     """A form that is replaced by its receipt wherever it is shown, so that a saved notebook holds the result.
 
+    Args:
+        static: Returns the form as HTML and as text, for where no widget can live.
+
     Attributes:
         receipt: What came of it, or None before that.
         failure: The error that is shown; empty once somebody has gone on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, static: Callable[[], tuple[Markup, str]]) -> None:
+        self._static = static
         self.receipt: R | None = None
         self.failure = ""
         self._places: list[Place] = []
@@ -45,10 +51,6 @@ class Form(widgets.VBox, Generic[R]):
         self._id = str(self.model_id)
         self.add_class("hokusai-form")
         self.add_class(f"hokusai-live-{self._id}")
-
-    def static(self) -> tuple[Markup, str]:
-        """Return the form as HTML and as text, for where no widget can live."""
-        raise NotImplementedError  # pragma: no cover - every form says how it looks
 
     def say(self, kind: str, text: str) -> None:
         """Show a message beside the buttons: an ``error`` or a ``note``."""
@@ -82,7 +84,7 @@ class Form(widgets.VBox, Generic[R]):
             self._keeper.put(None)
 
     def _keep(self, _: None) -> None:
-        html, text = self.static()
+        html, text = self._static()
         with self._placing:
             for place in self._places if self.receipt is None else ():
                 place.keep({"text/html": str(html), "text/plain": text})
@@ -106,7 +108,7 @@ class Form(widgets.VBox, Generic[R]):
         """The live form, with HTML and text for where no widget can live; after success the receipt."""
         if self.receipt is not None:
             return self.receipt._repr_mimebundle_()
-        html, text = self.static()
+        html, text = self._static()
         live = {} if self.comm is None else super()._repr_mimebundle_(**kwargs)
         return {**live, "text/html": str(html), "text/plain": text}
 

@@ -65,7 +65,7 @@ class RegistrationForm(Form[Receipt]):
         workspace: Workspace | None = None,
     ) -> None:
         registry = registry or ModelRegistry()
-        super().__init__()
+        super().__init__(self.static)
         given = {"run": run_id, **(values or {})}
         self._workspace = workspace or Workspace()
         self._options = options_in(given)

@@ -37,15 +37,14 @@ class TagRow(Noted):
         button.on_click(lambda _: remove(self))
         line = widgets.HBox([self.key_input, self.value_input, button], layout={"max_width": "42em"})
         line.add_class("hokusai-row")
-        super().__init__(line)
+        super().__init__(line, self._put)
 
     @property
     def tag(self) -> tuple[str, str]:
         """Key and value."""
         return str(self.key_input.value), str(self.value_input.value)
 
-    def take(self, text: str) -> None:
-        """Put a value into the tag."""
+    def _put(self, text: str) -> None:
         self.value_input.value = text
 
     def focus(self) -> None:

@@ -14,7 +14,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
 from hokusai_nb.api import mlflow_mount
-from hokusai_nb.api.problems import Refusal
+from hokusai_nb.api.mlflow_refusals import for_mlflow
+from hokusai_nb.api.problems import Refusal, problem_response
 
 SCOPES = ("read", "register", "admin")
 
@@ -23,10 +24,10 @@ async def authorize(scope):
     given = dict(scope["headers"]).get(b"authorization", b"").decode()
     key = given.removeprefix("Bearer ")
     if key not in SCOPES:
-        return mlflow_mount.refusal(Refusal(401, "There is no such key."))
+        return for_mlflow(problem_response(Refusal(401, "There is no such key.")))
     needed = mlflow_mount.scope_needed(scope.get("method", "WEBSOCKET"), mlflow_mount.below(scope))
     if SCOPES.index(key) < SCOPES.index(needed):
-        return mlflow_mount.refusal(Refusal(403, f"The key has no scope {needed}."))
+        return for_mlflow(problem_response(Refusal(403, f"The key has no scope {needed}.")))
     return None
 
 

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from hokusai_nb.api.limits import Limiter, parse_rate
 from hokusai_nb.errors import HokusaiError
 from tests.conftest import free_port
+from tests.needs import without
 
 
 @pytest.mark.parametrize(("text", "amount", "seconds"), [("600/minute", 600, 60), ("10 per 2 seconds", 10, 2)])
@@ -48,7 +49,7 @@ def test_what_is_no_address_of_redis_is_refused_without_being_repeated(url):
 @pytest.fixture
 def redis():
     if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed")
+        without("Redis", "redis-server")
     port = free_port()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

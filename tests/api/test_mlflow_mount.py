@@ -22,8 +22,9 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 
-from hokusai_nb.api.mlflow_mount import Guard, below, proxied, refusal
-from hokusai_nb.api.problems import Refusal
+from hokusai_nb.api.mlflow_mount import Guard, below, proxied
+from hokusai_nb.api.mlflow_refusals import for_mlflow
+from hokusai_nb.api.problems import Refusal, problem_response
 from hokusai_nb.errors import HokusaiError, ValidationError
 from hokusai_nb.schema.problems import Problem
 from tests.api.mlflow_routes import endpoints
@@ -337,10 +338,11 @@ def test_the_path_below_the_mount_is_what_is_left_of_it(root, path, seen):
 
 def test_a_refusal_speaks_to_mlflow_s_clients_too():
     error = ValidationError([Problem(field="value", what="It is wrong.", hint="Make it right.")])
-    document = json.loads(bytes(refusal(error, status=400, headers={"X-Y": "z"}).body))
+    document = json.loads(bytes(for_mlflow(problem_response(error, status=400, headers={"X-Y": "z"})).body))
     assert (document["what"], document["hint"]) == ("It is wrong.", "Make it right.")
     assert (document["error_code"], document["message"]) == ("INVALID_PARAMETER_VALUE", "It is wrong. Make it right.")
-    assert refusal(Refusal(401, "No."), headers={"WWW-Authenticate": "Bearer"}).headers["www-authenticate"] == "Bearer"
+    asked = for_mlflow(problem_response(Refusal(401, "No."), headers={"WWW-Authenticate": "Bearer"}))
+    assert asked.headers["www-authenticate"] == "Bearer"
 
 
 # --- what is passed on, seen from the server behind

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 import pytest
 
 from tests.browser.jupyter import IMPORTS, TRAIN, Watched, chromium, find_browser, jupyter
 from tests.browser.pages import Front, NotebookFront
+from tests.needs import without
 
 
 @pytest.fixture(scope="session")
-def browser(pytestconfig):
-    """The browser; without one the tests are left out with one loud line, except in CI."""
+def browser():
+    """The browser; without one the tests are left out, except in CI."""
     if find_browser() is None:
-        message = "NO BROWSER: install Debian's chromium to run tests/browser."
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            print(f"\n{message}", file=sys.stderr)
-        pytest.skip(message)
+        without("browser", "chromium")
     with chromium() as started:
         yield started
 

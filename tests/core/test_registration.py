@@ -219,7 +219,6 @@ def test_a_contributor_of_the_settings_that_is_no_address_is_refused(store, regi
 
 
 def test_doubts_about_the_contributor_of_the_settings_are_told(registry, trained):
-    pytest.importorskip("eth_utils")
     made = trained(accuracy=0.9)
     configure(contributor="0x742d35Cc6634C0532925a3b844Bc9e7595f5b4e1")
     found = registry.register(verb(run=made.run_id))

@@ -66,7 +66,6 @@ def test_a_form_is_told_all_at_once():
 
 
 def test_an_address_that_fails_its_checksum_is_a_warning():
-    pytest.importorskip("eth_utils", reason="the extra attest is not installed")
     mixed = "0x" + "aB" * 20
     assert [p.severity for p in parse(contributor=mixed).warnings()] == ["warning"]
     assert parse(contributor=ADDRESS).warnings() == []

@@ -10,26 +10,24 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Request, Response
 
 from hokusai_nb.api import telling
-from hokusai_nb.api.auth import Needs, caller
+from hokusai_nb.api.auth import ADMIN, READ, REGISTER, caller
 from hokusai_nb.api.bodies import PublishedEvent, Publishing
 from hokusai_nb.api.examples import EVENTS
 from hokusai_nb.api.idempotency import ApiRoute, idempotency_key, made
 from hokusai_nb.api.parsing import Cursor, EventId, Limit, State, TokenQuery
 from hokusai_nb.api.paths import V1
-from hokusai_nb.api.services import Services, services
+from hokusai_nb.api.services import Asked
 from hokusai_nb.schema.events import EventPage, EventRecord
 
 __all__ = ["router"]
 
 router = APIRouter(prefix=f"{V1}/events", tags=["events"], route_class=ApiRoute)
-_read, _register, _admin = (Depends(Needs(scope)) for scope in ("read", "register", "admin"))
-_Services = Annotated[Services, Depends(services)]
 _WRITTEN = made(PublishedEvent, "The event was written.")
 
 
-@router.get("", operation_id="listEvents", summary="List events", dependencies=[_read])
+@router.get("", operation_id="listEvents", summary="List events", dependencies=[READ])
 def list_events(
-    services: _Services,
+    services: Asked,
     token_id: TokenQuery = None,
     state: State = None,
     cursor: Cursor = None,
@@ -43,7 +41,7 @@ def list_events(
     "",
     operation_id="publishEvent",
     summary="Write an event",
-    dependencies=[_register, Depends(idempotency_key)],
+    dependencies=[REGISTER, Depends(idempotency_key)],
     response_description="An event with this key was there before.",
     responses=_WRITTEN,
 )
@@ -51,7 +49,7 @@ def publish(
     publishing: Annotated[Publishing, Body(openapi_examples=EVENTS)],
     request: Request,
     response: Response,
-    services: _Services,
+    services: Asked,
 ) -> PublishedEvent:
     """Write an event that goes with no change of status; one with the same key is written once.
 
@@ -68,8 +66,8 @@ def publish(
     "/{event_id}/retry",
     operation_id="retryEvent",
     summary="Send an event again",
-    dependencies=[_admin, Depends(idempotency_key)],
+    dependencies=[ADMIN, Depends(idempotency_key)],
 )
-def retry(event_id: EventId, services: _Services) -> EventRecord:
+def retry(event_id: EventId, services: Asked) -> EventRecord:
     """Begin anew with the deliveries of an event that were given up."""
     return services.retry(event_id)

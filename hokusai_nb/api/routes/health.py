@@ -23,6 +23,6 @@ async def health() -> Readiness:
 
 @router.get("/ready", operation_id="getReadiness", summary="Can the server do its work?")
 def ready(services: Annotated[Services, Depends(services)]) -> Readiness:
-    """Answer 503 where the database of tokens, or MLflow, does not answer."""
+    """Answer 503 where the database of tokens, or MLflow, does not answer, or the worker for events has ended."""
     services.ensure_ready()
     return Readiness(status="ok")

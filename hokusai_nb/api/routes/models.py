@@ -10,14 +10,14 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Request, Response
 
 from hokusai_nb.api import registering, reporting
-from hokusai_nb.api.auth import Needs, caller
+from hokusai_nb.api.auth import ADMIN, READ, REGISTER, caller
 from hokusai_nb.api.bodies import ModelPage, Reported, Reporting, TagChange
 from hokusai_nb.api.examples import REGISTRATION_EVENTS, REGISTRATIONS, TAGS
 from hokusai_nb.api.idempotency import ApiRoute, idempotency_key, made
 from hokusai_nb.api.paging import cursor_of, place_of
 from hokusai_nb.api.parsing import Cursor, Limit, ModelPath, Prefix, TokenQuery, VersionPath, VersionQuery
 from hokusai_nb.api.paths import V1
-from hokusai_nb.api.services import Services, services
+from hokusai_nb.api.services import Asked
 from hokusai_nb.backends.mlflow import pages, versions
 from hokusai_nb.schema.records import Comparison, Lineage, RegisteredModel
 from hokusai_nb.schema.verbs import Register
@@ -26,8 +26,6 @@ __all__ = ["events_router", "router"]
 
 router = APIRouter(prefix=f"{V1}/models", tags=["models"], route_class=ApiRoute)
 events_router = APIRouter(prefix="/api/models", tags=["models"], route_class=ApiRoute)
-_read, _register, _admin = (Depends(Needs(scope)) for scope in ("read", "register", "admin"))
-_Services = Annotated[Services, Depends(services)]
 _MADE = made(RegisteredModel, "A version was made.")
 _TOLD = made(Reported, "The event was written.")
 
@@ -36,7 +34,7 @@ _TOLD = made(Reported, "The event was written.")
     "",
     operation_id="registerModel",
     summary="Register a model under a token",
-    dependencies=[_register, Depends(idempotency_key)],
+    dependencies=[REGISTER, Depends(idempotency_key)],
     response_description="The same registration had been made before, or it was a dry run.",
     responses=_MADE,
 )
@@ -44,7 +42,7 @@ def register(
     verb: Annotated[Register, Body(openapi_examples=REGISTRATIONS)],
     request: Request,
     response: Response,
-    services: _Services,
+    services: Asked,
 ) -> RegisteredModel:
     """Make a version of what a run holds, or of a logged model; the same registration again is the same version.
 
@@ -57,9 +55,9 @@ def register(
     return made
 
 
-@router.get("", operation_id="listModels", summary="List versions that carry a token", dependencies=[_read])
+@router.get("", operation_id="listModels", summary="List versions that carry a token", dependencies=[READ])
 def list_models(
-    services: _Services,
+    services: Asked,
     prefix: Prefix = None,
     token: TokenQuery = None,
     cursor: Cursor = None,
@@ -70,36 +68,36 @@ def list_models(
     return ModelPage(entries=tuple(found), next_cursor=cursor_of(end))
 
 
-@router.get("/{name}", operation_id="getLatestVersion", summary="Show the newest version", dependencies=[_read])
-def latest(name: ModelPath, services: _Services) -> RegisteredModel:
+@router.get("/{name}", operation_id="getLatestVersion", summary="Show the newest version", dependencies=[READ])
+def latest(name: ModelPath, services: Asked) -> RegisteredModel:
     """Show the newest version of a model, whoever made it."""
     return services.registry.get_latest_model_version(name)
 
 
-@router.get("/{name}/lineage", operation_id="getLineage", summary="Show all versions", dependencies=[_read])
-def lineage(name: ModelPath, services: _Services) -> Lineage:
+@router.get("/{name}/lineage", operation_id="getLineage", summary="Show all versions", dependencies=[READ])
+def lineage(name: ModelPath, services: Asked) -> Lineage:
     """Show the versions of a model, what each was made from and how far it got."""
     return services.registry.get_model_lineage(name)
 
 
-@router.get("/{name}/compare", operation_id="compareVersions", summary="Compare two versions", dependencies=[_read])
-def compare(name: ModelPath, first: VersionQuery, second: VersionQuery, services: _Services) -> Comparison:
+@router.get("/{name}/compare", operation_id="compareVersions", summary="Compare two versions", dependencies=[READ])
+def compare(name: ModelPath, first: VersionQuery, second: VersionQuery, services: Asked) -> Comparison:
     """Put two versions side by side: tags, metrics, parameters and the improvement."""
     return services.registry.compare(name, first, second)
 
 
-@router.get("/{name}/versions/{version}", operation_id="getVersion", summary="Show a version", dependencies=[_read])
-def version(name: ModelPath, version: VersionPath, services: _Services) -> RegisteredModel:
+@router.get("/{name}/versions/{version}", operation_id="getVersion", summary="Show a version", dependencies=[READ])
+def version(name: ModelPath, version: VersionPath, services: Asked) -> RegisteredModel:
     """Show one version with its aliases."""
     return versions.get(services.registry.backend, name, version)
 
 
-@router.patch("/{name}/versions/{version}/tags", operation_id="setTags", summary="Set tags", dependencies=[_register])
+@router.patch("/{name}/versions/{version}/tags", operation_id="setTags", summary="Set tags", dependencies=[REGISTER])
 def set_tags(
     name: ModelPath,
     version: VersionPath,
     change: Annotated[TagChange, Body(openapi_examples=TAGS)],
-    services: _Services,
+    services: Asked,
 ) -> RegisteredModel:
     """Set tags of a version; the whole set must stay valid, and the others stay as they are."""
     return services.registry.update_model_tags(name, version, change.tags)
@@ -109,10 +107,10 @@ def set_tags(
     "/{name}/versions/{version}",
     operation_id="deleteVersion",
     summary="Delete a version",
-    dependencies=[_admin],
+    dependencies=[ADMIN],
     status_code=HTTPStatus.NO_CONTENT,
 )
-def delete(name: ModelPath, version: VersionPath, services: _Services) -> None:
+def delete(name: ModelPath, version: VersionPath, services: Asked) -> None:
     """Delete one version; its number is not given out again."""
     services.registry.delete_model_version(name, version)
 
@@ -121,14 +119,14 @@ def delete(name: ModelPath, version: VersionPath, services: _Services) -> None:
     "/tokenized-registration-events",
     operation_id="reportRegistration",
     summary="Report a registration made elsewhere",
-    dependencies=[_register, Depends(idempotency_key)],
+    dependencies=[REGISTER, Depends(idempotency_key)],
     response_description="The registration had been reported before.",
     responses=_TOLD,
 )
 def report(
     event: Annotated[Reporting, Body(openapi_examples=REGISTRATION_EVENTS)],
     response: Response,
-    services: _Services,
+    services: Asked,
 ) -> Reported:
     """Write the event `model_registered` for a version that is in the registry, once.
 

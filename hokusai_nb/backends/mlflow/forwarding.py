@@ -8,7 +8,7 @@ import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 import httpx
@@ -21,7 +21,7 @@ from hokusai_nb.errors import HokusaiError, RegistryError
 from hokusai_nb.log import logger, redact
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from typing import TypeAlias
 
     from mlflow.utils.rest_utils import MlflowHostCreds
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Upstream"]
 
+T = TypeVar("T")
 CONNECT_SECONDS = 3.0
 _IDLE_SECONDS = 2.0
 """Shorter than any server keeps a connection, so that none is used just as it is closed."""
@@ -141,15 +142,12 @@ class Upstream:
             RegistryError: It answers something else than a version.
         """
         query = f"name={quote(name, safe='')}&version={quote(version, safe='')}".encode()
-        content = await self._found("/api/2.0/mlflow/model-versions/get", query, headers)
-        if content is None:
-            return None
-        try:
-            found = json.loads(content)["model_version"]
-            return {tag["key"]: tag["value"] for tag in found.get("tags", [])}
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            what = f"The MLflow server at {self.safe_uri} does not say which tags version {version} of {name!r} has."
-            raise RegistryError(what, "Look at that server's log.") from error
+
+        def read(found: Any) -> dict[str, str]:
+            return {tag["key"]: tag["value"] for tag in found["model_version"].get("tags", [])}
+
+        told = f"which tags version {version} of {name!r} has"
+        return await self._found("/api/2.0/mlflow/model-versions/get", query, headers, read, told)
 
     async def artifacts_of_run(self, run_id: str, headers: Headers) -> str | None:
         """Return where the artifacts of a run lie; None where there is no such run.
@@ -163,21 +161,25 @@ class Upstream:
             RegistryError: It answers something else than a run.
         """
         query = f"run_id={quote(run_id, safe='')}".encode()
-        content = await self._found("/api/2.0/mlflow/runs/get", query, headers)
-        if content is None:
-            return None
-        try:
-            return str(json.loads(content)["run"]["info"]["artifact_uri"])
-        except (ValueError, LookupError, TypeError) as error:
-            what = f"The MLflow server at {self.safe_uri} does not say where the artifacts of run {run_id!r} lie."
-            raise RegistryError(what, "Look at that server's log.") from error
 
-    async def _found(self, path: str, query: bytes, headers: Headers) -> bytes | None:
-        """Return what the server says of something; None where it has no such thing."""
+        def read(found: Any) -> str:
+            return str(found["run"]["info"]["artifact_uri"])
+
+        told = f"where the artifacts of run {run_id!r} lie"
+        return await self._found("/api/2.0/mlflow/runs/get", query, headers, read, told)
+
+    async def _found(self, path: str, query: bytes, headers: Headers, read: Callable[[Any], T], told: str) -> T | None:
+        """Return what is read from what the server says of something; None where it has no such thing."""
         of_mlflow = [(k, v) for k, v in headers if k.lower().startswith(b"x-mlflow-")]
         async with self.asking("GET", path, query, of_mlflow, None) as answer:
             content = b"".join([chunk async for chunk in answer.chunks])
-        return None if answer.status == _NOT_FOUND else content
+        if answer.status == _NOT_FOUND:
+            return None
+        try:
+            return read(json.loads(content))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            what = f"The MLflow server at {self.safe_uri} does not say {told}."
+            raise RegistryError(what, "Look at that server's log.") from error
 
     async def aclose(self) -> None:
         """Close the connections."""
