@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import threading
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
 from hokusai_nb.api.limits import Limiter, Rate, parse_rate
+from hokusai_nb.api.problems import Refusal
 from hokusai_nb.backends.sql.event_list import find_event
 from hokusai_nb.backends.sql.keys import find_key
 from hokusai_nb.config import settings
 from hokusai_nb.core.registry import ModelRegistry
-from hokusai_nb.errors import HokusaiError, ServiceError, TokenNotFoundError
+from hokusai_nb.errors import HokusaiError, TokenNotFoundError
 from hokusai_nb.site.handlers import configured_destinations
 from hokusai_nb.site.opening import open_database
 from hokusai_nb.site.outbox import Outbox
@@ -114,9 +116,8 @@ class Services:
     def _asked(self) -> HokusaiError | None:
         """Return what is wrong with the databases or the worker, if anything is."""
         if self.worker is not None and not self.worker.is_alive():
-            return ServiceError(
-                "The worker that delivers events has ended.", "Look at the log, and start the server anew."
-            )
+            what = "The worker that delivers events has ended."
+            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, what, "Look at the log, and start the server anew.")
         try:
             self.store.list_tokens(limit=1)
             with self.registry.backend.calling() as client:
