@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import sqlalchemy as sa
 
 from hokusai_nb.backends.sql import claims, outbox
@@ -11,7 +9,7 @@ from hokusai_nb.backends.sql.claims import Outcome
 from hokusai_nb.backends.sql.tables import events
 from hokusai_nb.schema.deliveries import Destination
 from hokusai_nb.schema.events import Event
-from hokusai_nb.schema.lifecycle import RegistrationFacts, utc_now
+from hokusai_nb.schema.lifecycle import RegistrationFacts
 
 CONSOLE = Destination(handler="console")
 SITE = Destination(handler="webhook", target="https://site.example.org/s3cret")
@@ -40,9 +38,8 @@ def write(database, *told, to=(CONSOLE,), **given):
 
 
 def claim(database, worker="me", *, seconds=60.0, limit=100, **given):
-    until = utc_now() + dt.timedelta(seconds=seconds)
     with database.transaction() as connection:
-        return claims.claim(connection, worker, until=until, limit=limit, **given)
+        return claims.claim(connection, worker, seconds=seconds, limit=limit, **given)
 
 
 def record(database, claimed, state, worker="me", **given):

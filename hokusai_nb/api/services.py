@@ -85,7 +85,7 @@ class Services:
         Raises:
             EventNotFoundError: There is no such event.
         """
-        self.outbox.retry(event_id)
+        self.store.retry(event_id)
         with self.database.reading() as connection:
             return find_event(connection, event_id)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,8 +16,9 @@ from hokusai_nb.cli.places import (
     webhook_option,
 )
 from hokusai_nb.config import acting_user
+from hokusai_nb.errors import ValidationError
 from hokusai_nb.schema.lifecycle import NewToken, Status, TokenChange, TokenHistory
-from hokusai_nb.schema.problems import validated
+from hokusai_nb.schema.problems import Problem, quoted, validated
 from hokusai_nb.site.store import PAGE
 
 if TYPE_CHECKING:
@@ -27,12 +29,29 @@ __all__ = ["archive", "create", "deploy", "list_tokens", "show"]
 
 @click.command()
 @click.argument("token_id", metavar="TOKEN")
+@click.option("--metadata", metavar="JSON", default="{}", help="An object that is kept beside it.")
 @database_option
 @json_option
-def create(token_id: str, db_config: str | None, as_json: bool) -> None:
+def create(token_id: str, metadata: str, db_config: str | None, as_json: bool) -> None:
     """Create a token in draft, for local development."""
-    new = validated(NewToken, {"token_id": token_id})
+    new = validated(NewToken, {"token_id": token_id, "metadata": _object_in(metadata)})
     print_record(token_store(db_config).create(new, by=acting_user()), as_json=as_json)
+
+
+def _object_in(text: str) -> dict[str, Any]:
+    """Return the object that JSON text holds.
+
+    Raises:
+        ValidationError: It holds none.
+    """
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if isinstance(found, dict):
+        return found
+    what = f"The metadata {quoted(text)} is no JSON object."
+    raise ValidationError([Problem(field="--metadata", what=what, hint="""Write it like '{"network": "testnet"}'.""")])
 
 
 @click.command(name="list")

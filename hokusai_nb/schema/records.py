@@ -39,6 +39,7 @@ __all__ = [
 # Digests that differ between any two registrations and tell a reader nothing.
 _BOOKKEEPING = (KEY_TAG, f"{NOTEBOOK_PREFIX}history_digest")
 SHOWN_VALUE = 80
+_ALL = "to_frame(), or --json in a shell, has them all"
 
 
 def _is_shown(tag: str) -> bool:
@@ -168,9 +169,9 @@ class ModelList(Entries[RegisteredModel], frozen=True):
             told = (self.statuses.get(m.token_id or "", "–") for m in self.entries)
             rows = [(*row, str(status)) for row, status in zip(rows, told, strict=False)]
         hidden = len(self) - len(rows)
-        notes = (
-            ["Nothing found."] if not rows else [f"… and {hidden:,} more; .to_frame() has them all."] if hidden else []
-        )
+        notes = [] if rows else ["Nothing found."]
+        if hidden:
+            notes.append(f"… and {hidden:,} more; {_ALL}.")
         return grid(self.title, rows, head, [*_simulated(self.entries), *notes])
 
     def to_frame(self) -> pd.DataFrame:
@@ -215,11 +216,8 @@ class Lineage(Entries[LineageEntry], frozen=True):
             )
             for e in shown
         ]
-        notes = (
-            [f"The newest {len(shown)} of {len(self):,} versions; .to_frame() has them all."]
-            if len(shown) < len(self)
-            else []
-        )
+        hidden = len(shown) < len(self)
+        notes = [f"The newest {len(shown)} of {len(self):,} versions; {_ALL}."] if hidden else []
         metric = find_metric(shown[-1].benchmark_metric or "") if shown else None
         if metric:
             notes.append(f"{metric.name}: {metric.direction.in_words}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hokusai_nb.backends.http import calls
+from hokusai_nb.schema.events import DeliveryState
 from hokusai_nb.site.store import PAGE
 
 if TYPE_CHECKING:
@@ -94,3 +95,12 @@ class HttpTokenStore:
     ) -> EventPage:
         """Return events, newest first; ``state`` keeps those with a delivery in it."""
         return self._client.send(calls.events(token_id, state=state, page_size=limit).at(cursor))
+
+    def retry(self, event_id: str | None = None) -> int:
+        """Begin anew with deliveries that were given up; see `TokenStore.retry`."""
+        if event_id is None:
+            given_up = [e.event.event_id for e in self._client.events(state=DeliveryState.DEAD.value)]
+        else:
+            given_up = [event_id]
+        renewed = (d for each in given_up for d in self._client.retry_event(each).deliveries)
+        return sum(d.state is DeliveryState.PENDING and not d.attempts for d in renewed)

@@ -8,7 +8,6 @@ failed is tried again, after ever longer and random pauses, until it is given up
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import math
 import secrets
@@ -34,6 +33,7 @@ from hokusai_nb.site import signing
 from hokusai_nb.site.calling import Caller
 
 if TYPE_CHECKING:
+    import datetime as dt
     import threading
     from collections.abc import Sequence
 
@@ -141,16 +141,6 @@ class Outbox:
                 rest = min(2 * rest, max(pause, _LONGEST_REST))
             stop.wait(rest)
 
-    def retry(self, event_id: str | None = None) -> int:
-        """Begin anew with what was given up, of one event or of all; return how many deliveries.
-
-        Raises:
-            EventNotFoundError: There is no such event.
-            DatabaseError: The database cannot be asked.
-        """
-        with self.database.transaction() as connection:
-            return queries.retry(connection, event_id)
-
     def pending(self) -> Backlog:
         """Count what is not delivered.
 
@@ -208,8 +198,10 @@ class Outbox:
             claiming.record(connection, self._worker, outcomes)
             if room <= 0:
                 return []
-            until = utc_now() + dt.timedelta(seconds=self._claim_seconds)
-            return claiming.claim(connection, self._worker, until=until, limit=room, token_id=token_id, without=without)
+            seconds = self._claim_seconds
+            return claiming.claim(
+                connection, self._worker, seconds=seconds, limit=room, token_id=token_id, without=without
+            )
 
     def _begin(self, claims: Sequence[Claim], sending: Sending[Claim], ends: float) -> list[Outcome]:
         """Begin to post claims, and return what became of the others, which are done here and now."""
@@ -235,7 +227,7 @@ class Outbox:
         state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
         state.attempt_number = tried
         pause = max(self._pause(state), min(answer.retry_after or 0.0, self._longest_pause))
-        return Outcome(claim, DeliveryState.PENDING, answer.error, utc_now() + dt.timedelta(seconds=pause))
+        return Outcome(claim, DeliveryState.PENDING, answer.error, pause)
 
     def _secret(self, claims: Sequence[Claim]) -> str | None:
         secret = settings().site_webhook_secret

@@ -6,13 +6,13 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING
 
-from hokusai_nb.backends.sql import outbox, tokens
+from hokusai_nb.backends.sql import clock, outbox, tokens
 from hokusai_nb.backends.sql.event_list import list_events
 from hokusai_nb.backends.sql.paging import check_limit
 from hokusai_nb.backends.sql.types import storable
 from hokusai_nb.errors import TokenStatusError, ValidationError
 from hokusai_nb.schema.events import events_of, registration_key
-from hokusai_nb.schema.lifecycle import Status, Transition, no_such_token, require_allowed, utc_now
+from hokusai_nb.schema.lifecycle import Status, Transition, no_such_token, require_allowed
 from hokusai_nb.schema.problems import Problem, raise_for
 from hokusai_nb.schema.tokens import check_token, fold_token
 from hokusai_nb.site.store import PAGE
@@ -86,7 +86,7 @@ class SqlTokenStore:
         """Create a token in draft; see `TokenStore.create`."""
         _require_json(token)
         with self.database.transaction() as connection:
-            tokens.create(connection, token.token_id, token.metadata, by=by, at=utc_now())
+            tokens.create(connection, token.token_id, token.metadata, by=by, at=clock.now(connection))
             return self._marked(self._locked(connection, token.token_id).token)
 
     def change(self, token_id: str, change: TokenChange) -> Token:
@@ -94,7 +94,7 @@ class SqlTokenStore:
         change = _complete(change)
         with self.database.transaction() as connection:
             found = self._locked(connection, token_id)
-            now = utc_now()
+            now = clock.now(connection)
             if not _is_taken(found, change, now):
                 require_allowed(found.token, change, now)
                 self._take(connection, found, change, now)
@@ -109,7 +109,8 @@ class SqlTokenStore:
             if found.token.owner != storable(owner):
                 what = f"The registration of {found.token.token_id} does not hold it any more."
                 raise TokenStatusError(what, "Its lease had lapsed, or it is done; see hokusai model status.")
-            tokens.hold(connection, found.key, found.token.owner, utc_now() + dt.timedelta(seconds=lease_seconds))
+            until = clock.now(connection) + dt.timedelta(seconds=lease_seconds)
+            tokens.hold(connection, found.key, found.token.owner, until)
 
     def history(self, token_id: str) -> tuple[Transition, ...]:
         """Return every step of a token; see `TokenStore.history`."""
@@ -134,11 +135,16 @@ class SqlTokenStore:
         with self.database.reading() as connection:
             return list_events(connection, wanted, state=state, cursor=cursor, limit=limit)
 
+    def retry(self, event_id: str | None = None) -> int:
+        """Begin anew with deliveries that were given up; see `TokenStore.retry`."""
+        with self.database.transaction() as connection:
+            return outbox.retry(connection, event_id)
+
     def _locked(self, connection: Connection, token_id: str) -> Stored:
         """Return a token that nobody else can change before the transaction ends."""
         found = tokens.find(connection, token_id, lock=True)
         if found is None and self._confirms_any and not check_token(token_id, ticker=True):
-            tokens.create(connection, fold_token(token_id), {}, by=_IN_MOCK_MODE, at=utc_now())
+            tokens.create(connection, fold_token(token_id), {}, by=_IN_MOCK_MODE, at=clock.now(connection))
             found = tokens.find(connection, token_id, lock=True)
         if found is None:
             raise no_such_token(token_id)

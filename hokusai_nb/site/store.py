@@ -92,6 +92,13 @@ class TokenStore(Protocol):
     ) -> EventPage:
         """Return events, newest first; ``state`` keeps those with a delivery in it (pending, delivered, dead)."""
 
+    def retry(self, event_id: str | None = None) -> int:
+        """Begin anew with deliveries that were given up, of one event or of all; return how many.
+
+        Raises:
+            EventNotFoundError: There is no such event.
+        """
+
 
 def statuses_of(store: TokenStore, token_ids: Iterable[str]) -> dict[str, Status]:
     """Return the status of each of the tokens that the store knows."""

@@ -64,6 +64,16 @@ def test_a_deployed_token_is_told_of(shell, as_json, model_file):
     assert newest["deliveries"][0]["state"] == "delivered"
 
 
+def test_a_token_keeps_the_metadata_that_it_is_created_with(shell, as_json):
+    assert as_json("token", "create", "XRAY", "--metadata", '{"network": "testnet"}')["metadata"] == {
+        "network": "testnet"
+    }
+    for wrong in ("network=testnet", "[1]", ""):
+        refused = shell("token", "create", "MRI", "--metadata", wrong, code=2).stderr
+        assert "is no JSON object" in refused
+        assert "Write it like" in refused
+
+
 def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(shell, as_json):
     made = shell("key", "create", "ci", "--scope", "read", "--expires-in", 30)
     text = made.stdout.strip()

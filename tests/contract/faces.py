@@ -108,7 +108,7 @@ class PythonFace:
         return self.store.publish(event, key=key)
 
     def retry_event(self, event_id):
-        self.outbox.retry(event_id)
+        self.store.retry(event_id)
         return next(e for e in self.list_events() if e.event.event_id == event_id)
 
 

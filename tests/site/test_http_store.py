@@ -6,11 +6,13 @@ import pytest
 
 from hokusai_nb import HokusaiClient
 from hokusai_nb.config import Settings, configure
-from hokusai_nb.errors import TokenBusyError, TokenExistsError, TokenNotFoundError, TokenStatusError
-from hokusai_nb.schema.events import Event
+from hokusai_nb.errors import EventNotFoundError, TokenBusyError, TokenExistsError, TokenNotFoundError, TokenStatusError
+from hokusai_nb.schema.events import DeliveryState, Event
 from hokusai_nb.schema.lifecycle import NewToken, RegistrationFacts, Status, TokenChange
 from hokusai_nb.site import opening
 from hokusai_nb.site.http_store import HttpTokenStore
+from tests.apis import api_thread
+from tests.events import claim, event, record, write
 
 pytestmark = pytest.mark.slow
 FACTS = RegistrationFacts(
@@ -114,3 +116,17 @@ def test_it_is_the_store_that_an_endpoint_opens(api, token_id):
     finally:
         opening._api_store.cache_clear()
         configure(**dict.fromkeys(Settings.model_fields))
+
+
+def test_what_was_given_up_begins_anew_for_one_event_or_for_all(sqlite_config, sqlite_database):
+    ids = write(sqlite_database, event("T-1"), event("T-2"), event("T-3"))
+    record(sqlite_database, claim(sqlite_database), DeliveryState.DEAD, error="no answer")
+    with (
+        api_thread(sqlite_config, deliver_events=False) as running,
+        HokusaiClient(running.url, running.keys["admin"]) as client,
+    ):
+        store = HttpTokenStore(client)
+        assert [store.retry(ids[0]), store.retry(), store.retry()] == [1, 2, 0]
+        with pytest.raises(EventNotFoundError, match="no-such"):
+            store.retry("no-such")
+        assert {d.state for e in store.list_events() for d in e.deliveries} == {"pending"}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from hokusai_nb.backends.sql import clock
 from hokusai_nb.backends.sql.outbox import EVENT, event_of
 from hokusai_nb.backends.sql.tables import event_deliveries, event_order, events
 from hokusai_nb.schema.deliveries import DATABASE
 from hokusai_nb.schema.events import DeliveryState
-from hokusai_nb.schema.lifecycle import utc_now
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import Connection
@@ -55,10 +55,11 @@ class Outcome:
     """``pending`` where it is to be tried again; None where nothing was tried and the claim is given back."""
     error: str = ""
     """Without secrets."""
-    next_attempt_at: dt.datetime | None = None
+    pause: float = 0.0
+    """Seconds until it is tried again, where it is."""
 
 
-def _due(token_id: str | None, without: Collection[str]) -> sa.Select[Any]:
+def _due(connection: Connection, token_id: str | None, without: Collection[str]) -> sa.Select[Any]:
     """Select the keys of deliveries to try now, oldest first, in each line only the first.
 
     The events of one token to one destination are a line: a later one waits until the earlier one is
@@ -77,7 +78,7 @@ def _due(token_id: str | None, without: Collection[str]) -> sa.Select[Any]:
     w = waiting.subquery("waiting").c
     return (
         sa.select(w.event_id, w.handler, w.target)
-        .where(w.place == 1, *_may_be_tried(w, utc_now()))
+        .where(w.place == 1, *_may_be_tried(w, clock.now(connection)))
         .order_by(w.seq, w.handler, w.target)
     )
 
@@ -88,14 +89,14 @@ def _may_be_tried(row: sa.ColumnCollection[str, sa.ColumnElement[Any]], now: dt.
 
 def is_due(connection: Connection, *, token_id: str | None = None, without: Collection[str] = ()) -> bool:
     """Whether `claim` would find something; a read, which keeps no writer of SQLite waiting."""
-    return connection.execute(_due(token_id, without).limit(1)).first() is not None
+    return connection.execute(_due(connection, token_id, without).limit(1)).first() is not None
 
 
 def claim(
     connection: Connection,
     worker: str,
     *,
-    until: dt.datetime,
+    seconds: float,
     limit: int,
     token_id: str | None = None,
     without: Collection[str] = (),
@@ -107,12 +108,12 @@ def claim(
     Args:
         connection: In a transaction that is not left open while they are tried.
         worker: Who takes them.
-        until: When the claim lapses, should the worker die.
+        seconds: After how long the claim lapses, should the worker die.
         limit: How many at most; another worker at the same moment may leave fewer.
         token_id: Only events of this token.
         without: Targets to leave alone.
     """
-    keys = [tuple(key) for key in connection.execute(_due(token_id, without).limit(limit))]
+    keys = [tuple(key) for key in connection.execute(_due(connection, token_id, without).limit(limit))]
     if not keys:
         return []
     found = connection.execute(
@@ -121,7 +122,7 @@ def claim(
         .join(events, e.event_id == d.event_id)
         # Once more, because another worker may have been quicker since.
         .where(sa.tuple_(d.event_id, d.handler, d.target).in_(keys), d.state == DeliveryState.PENDING.value)
-        .where(*_may_be_tried(d, utc_now()))
+        .where(*_may_be_tried(d, now := clock.now(connection)))
         .order_by(o.seq, d.handler, d.target)
         .with_for_update(skip_locked=True, of=event_deliveries)
     ).mappings()
@@ -130,7 +131,7 @@ def claim(
         for row in map(dict, found)
     ]
     if taken:
-        values = {"claimed_by": worker, "claimed_until": until}
+        values = {"claimed_by": worker, "claimed_until": now + dt.timedelta(seconds=seconds)}
         connection.execute(_one_delivery().values(values), [_bound(each) for each in taken])
     return taken
 
@@ -150,7 +151,7 @@ def record(connection: Connection, worker: str, outcomes: Sequence[Outcome]) -> 
 
     A success counts whoever has the claim by now; a failure only if this worker still has it.
     """
-    now = utc_now()
+    now = clock.now(connection)
     mine = _one_delivery().where(d.claimed_by == worker, d.state == DeliveryState.PENDING.value)
     free = {"claimed_by": None, "claimed_until": None}
     for outcome in outcomes:
@@ -160,7 +161,8 @@ def record(connection: Connection, worker: str, outcomes: Sequence[Outcome]) -> 
         elif outcome.state is None:
             statement = mine.values(**free)
         else:
-            values = {"last_error": outcome.error, "next_attempt_at": outcome.next_attempt_at}
+            due = now + dt.timedelta(seconds=outcome.pause) if outcome.state is DeliveryState.PENDING else None
+            values = {"last_error": outcome.error, "next_attempt_at": due}
             statement = mine.values(attempts=d.attempts + 1, state=outcome.state.value, **values, **free)
         connection.execute(statement, _bound(outcome.claim))
     done = (outcome.claim.event_id for outcome in outcomes if outcome.state is DeliveryState.DELIVERED)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from hokusai_nb.backends.sql import clock
 from hokusai_nb.backends.sql.tables import event_deliveries, event_keys, event_order, events
 from hokusai_nb.backends.sql.types import storable
 from hokusai_nb.errors import ConflictError, EventNotFoundError
 from hokusai_nb.log import logger
 from hokusai_nb.schema.deliveries import DATABASE, Backlog
 from hokusai_nb.schema.events import DeliveryState, Event, EventType, iso, site_body
-from hokusai_nb.schema.lifecycle import utc_now
 from hokusai_nb.schema.problems import quoted
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def write(
         facts: What was registered: the site's webhook is sent it in a shape of its own, which the
             payload of ``model_registered`` does not hold.
     """
-    now = utc_now()
+    now = clock.now(connection)
     for event in told:
         takers = [place for place in dict.fromkeys(destinations) if place.takes(event)]
         row = event.model_dump(mode="json") | {
@@ -152,7 +152,7 @@ def retry(connection: Connection, event_id: str | None = None) -> int:
             what = f"There is no event {quoted(event_id)}."
             raise EventNotFoundError(what, "hokusai events list shows the events.")
         given_up = sa.and_(given_up, d.event_id == event_id)
-    values = {"state": DeliveryState.PENDING.value, "attempts": 0, "next_attempt_at": utc_now()}
+    values = {"state": DeliveryState.PENDING.value, "attempts": 0, "next_attempt_at": clock.now(connection)}
     return connection.execute(sa.update(event_deliveries).where(given_up).values(values)).rowcount
 
 

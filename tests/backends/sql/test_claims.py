@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +11,6 @@ from hokusai_nb.backends.sql.claims import Outcome
 from hokusai_nb.backends.sql.event_list import list_events
 from hokusai_nb.backends.sql.tables import event_deliveries, events
 from hokusai_nb.schema.events import DeliveryState
-from hokusai_nb.schema.lifecycle import utc_now
 from tests.events import CONSOLE, OTHER, POLLED, SITE, claim, event, processed, record, rows, write
 
 
@@ -71,8 +69,7 @@ def test_a_later_event_of_a_token_waits_until_the_earlier_one_is_delivered_or_gi
 
 def test_a_later_event_of_a_token_waits_while_the_earlier_one_is_to_be_tried_again(database):
     write(database, event(), event(), to=(SITE,))
-    later = utc_now() + dt.timedelta(hours=1)
-    record(database, claim(database), DeliveryState.PENDING, error="no", next_attempt_at=later)
+    record(database, claim(database), DeliveryState.PENDING, error="no", pause=3600)
     assert claim(database) == []
     assert not is_due(database)
 
@@ -159,7 +156,7 @@ def test_where_systems_poll_the_table_processed_is_theirs(database):
 
 def test_a_failure_is_written_down_and_tried_again_when_it_is_due(database):
     write(database, event())
-    record(database, claim(database), DeliveryState.PENDING, error="no answer", next_attempt_at=utc_now())
+    record(database, claim(database), DeliveryState.PENDING, error="no answer")
     (row,) = rows(database, event_deliveries)
     assert (row["state"], row["attempts"], row["last_error"], row["claimed_by"]) == ("pending", 1, "no answer", None)
     (again,) = claim(database)
@@ -183,7 +180,7 @@ def test_who_lost_a_claim_can_report_a_success_and_no_failure(database):
     (row,) = rows(database, event_deliveries)
     assert (row["state"], row["claimed_by"]) == ("pending", "heir")
     record(database, lost, DeliveryState.DELIVERED, worker="slow")
-    record(database, lost, DeliveryState.PENDING, worker="heir", error="no", next_attempt_at=utc_now())
+    record(database, lost, DeliveryState.PENDING, worker="heir", error="no")
     (row,) = rows(database, event_deliveries)
     assert (row["state"], row["last_error"]) == ("delivered", None)
     assert row["delivered_at"] is not None

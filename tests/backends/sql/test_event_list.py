@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
-
 import pytest
 import sqlalchemy as sa
 
@@ -12,7 +10,6 @@ from hokusai_nb.backends.sql.tables import event_deliveries, events
 from hokusai_nb.errors import ValidationError
 from hokusai_nb.schema.deliveries import Destination
 from hokusai_nb.schema.events import DeliveryState, Event
-from hokusai_nb.schema.lifecycle import utc_now
 
 SITE = Destination(handler="webhook", target="https://site.example.org/s3cret")
 CONSOLE = Destination(handler="console")
@@ -63,7 +60,7 @@ def test_the_events_of_a_token_are_found_in_either_case(database, told):
 
 def test_events_with_a_delivery_in_a_state_are_found(database, told):
     with database.transaction() as connection:
-        first, *_ = claims.claim(connection, "me", until=utc_now() + dt.timedelta(minutes=1), limit=1)
+        first, *_ = claims.claim(connection, "me", seconds=60, limit=1)
         claims.record(connection, "me", [Outcome(first, DeliveryState.DEAD, "no answer")])
     (record,) = listed(database, state="dead").entries
     assert record.event == told[0]
