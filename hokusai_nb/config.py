@@ -17,7 +17,7 @@ import yaml  # type: ignore[import-untyped]
 from pydantic import AliasChoices, BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from hokusai_nb.errors import HokusaiError, ValidationError
+from hokusai_nb.errors import FileAccessError, SettingsError, ValidationError
 
 __all__ = [
     "DatabaseConfig",
@@ -36,6 +36,7 @@ __all__ = [
 _PREFIX = "HOKUSAI_"
 _OTHERS = ("WEBHOOK_URL", "WEBHOOK_SECRET", "DELTAONE_WEBHOOK_ENDPOINTS")
 """Variables without our prefix that older systems set."""
+_FIELDS = "It holds host, port, database, username, password and db_type (postgresql, mysql or sqlite)."
 DatabaseType: TypeAlias = Literal["postgresql", "mysql", "sqlite"]
 
 
@@ -132,7 +133,11 @@ class Settings(BaseSettings):
 
     @property
     def database(self) -> DatabaseConfig | None:
-        """The database that the ``HOKUSAI_DB_`` variables name; None where none of them is set."""
+        """The database that the ``HOKUSAI_DB_`` variables name; None where none of them is set.
+
+        Raises:
+            SettingsError: They describe none.
+        """
         given = {
             "db_type": self.db_type,
             "host": self.db_host,
@@ -146,12 +151,12 @@ class Settings(BaseSettings):
             return None
         if "database" not in given:
             msg = "HOKUSAI_DB_NAME is not set."
-            raise HokusaiError(msg, "Name the database, or unset the other HOKUSAI_DB_ variables.")
+            raise SettingsError(msg, "Name the database, or unset the other HOKUSAI_DB_ variables.")
         try:
             return DatabaseConfig.model_validate(given)
         except pydantic.ValidationError as error:
             msg = f"The HOKUSAI_DB_ variables describe no database: {_wrong(error)}."
-            raise HokusaiError(msg, "Correct or unset them.") from None
+            raise SettingsError(msg, "Correct or unset them.") from None
 
 
 def default_database() -> DatabaseConfig:
@@ -166,17 +171,21 @@ def read_database_file(path: str | os.PathLike[str]) -> DatabaseConfig:
     """Return the database that a JSON or YAML file describes.
 
     Raises:
+        FileAccessError: Its rights do not let us read it.
         ValidationError: It cannot be read, or is no such description. What it holds is not repeated.
     """
     try:
         return DatabaseConfig.model_validate(_parsed(Path(path).read_text(encoding="utf-8-sig")))
+    except PermissionError as error:
+        hint = "Check the rights of the file and its folder."
+        raise FileAccessError([_unfit(path, f"cannot be read: {error.strerror}", hint)]) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        raise _unfit(path, f"cannot be read: {reason}") from None
+        raise ValidationError([_unfit(path, f"cannot be read: {reason}")]) from None
     except pydantic.ValidationError as error:
-        raise _unfit(path, f"is not valid: {_wrong(error)}") from None
+        raise ValidationError([_unfit(path, f"is not valid: {_wrong(error)}")]) from None
     except (yaml.YAMLError, ValueError):  # YAML reads 2026-13-01 as a date, and fails at it
-        raise _unfit(path, "is neither JSON nor YAML") from None
+        raise ValidationError([_unfit(path, "is neither JSON nor YAML")]) from None
 
 
 class _Problem(NamedTuple):
@@ -187,9 +196,8 @@ class _Problem(NamedTuple):
     hint: str
 
 
-def _unfit(path: str | os.PathLike[str], why: str) -> ValidationError:
-    hint = "It holds host, port, database, username, password and db_type (postgresql, mysql or sqlite)."
-    return ValidationError([_Problem("db_config", f"The database configuration {str(path)!r} {why}.", hint)])
+def _unfit(path: str | os.PathLike[str], why: str, hint: str = _FIELDS) -> _Problem:
+    return _Problem("db_config", f"The database configuration {str(path)!r} {why}.", hint)
 
 
 def _parsed(text: str) -> Any:
@@ -232,7 +240,7 @@ def settings() -> Settings:
     """Return the settings in force: the environment's, overlaid by `configure`.
 
     Raises:
-        HokusaiError: A variable holds a value that it cannot have.
+        SettingsError: A variable holds a value that it cannot have.
     """
     return _read(_changes)
 
@@ -246,7 +254,7 @@ def _read(changes: dict[str, Any]) -> Settings:
         # The value itself is left out: it may be a secret.
         found = "; ".join(f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
         what = f"A setting is not valid: {found}."
-        raise HokusaiError(what, "Correct or unset the environment variable.") from None
+        raise SettingsError(what, "Correct or unset the environment variable.") from None
 
 
 def _variable(place: tuple[int | str, ...]) -> str:
@@ -258,7 +266,7 @@ def configure(**changes: Any) -> Settings:
     """Override settings for this process; None goes back to the environment's value.
 
     Raises:
-        HokusaiError: A value that the setting cannot have; nothing is changed then.
+        SettingsError: A value that the setting cannot have; nothing is changed then.
     """
     global _changes  # noqa: PLW0603 - replaced as a whole, so that a reader never sees half of it
     with _lock:
@@ -266,7 +274,7 @@ def configure(**changes: Any) -> Settings:
         for name, value in wanted.items():
             if not isinstance(value, Hashable):
                 what = f"A setting is not valid: HOKUSAI_{name.upper()}: {type(value).__name__} is no value."
-                raise HokusaiError(what, "Give text, a number or a truth value.")
+                raise SettingsError(what, "Give text, a number or a truth value.")
         wanted = {name: value for name, value in wanted.items() if value is not None}
         found = _read(wanted)
         _changes = wanted

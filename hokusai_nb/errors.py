@@ -4,7 +4,9 @@
     ├── ValidationError (ValueError)      a field is wrong; ``problems`` lists each with its repair
     │   ├── UsageError                    a magic line or a call that cannot be understood
     │   ├── MetricValidationError         the metric is not known, or a value lies outside its range
-    │   └── UnsafeTargetError             a webhook address that we do not send to
+    │   ├── UnsafeTargetError             a webhook address that we do not send to
+    │   └── FileAccessError (PermissionError)  the rights of a file that was named do not let us read it
+    ├── SettingsError (ValueError)        a setting has a value that it cannot have, or lacks another
     ├── NotFoundError (LookupError)
     │   ├── ModelNotFoundError            no such registered model, version or logged model
     │   ├── RunNotFoundError              no such run, or the run was deleted
@@ -21,9 +23,12 @@
     ├── AmbiguousModelError (LookupError) the run holds several models; ``candidates`` names them
     ├── RegistryError                     MLflow answered with an error
     │   ├── ConnectionFailedError (ConnectionError)  the server cannot be reached in time
+    │   ├── RegistryAccessError (PermissionError)    it, or its database, refuses the key or the password
     │   └── ReadOnlyError (PermissionError)          the store refuses to be written
     ├── DatabaseError                     the database of tokens and events answered with an error
+    │   ├── DatabaseBusyError                          it is locked, or has no connection left, just now
     │   └── DatabaseConnectionError (ConnectionError)  it cannot be reached, or refuses access
+    │       └── DatabaseAccessError (PermissionError)  it refuses the user, the password, or to be written
     ├── ServiceError                      the Hokusai API answered with an error
     │   ├── ServiceConnectionError (ConnectionError)   it cannot be reached in time
     │   ├── AccessError (PermissionError)              the key is missing, wrong or has too few rights
@@ -46,9 +51,12 @@ __all__ = [
     "BaselineError",
     "ConflictError",
     "ConnectionFailedError",
+    "DatabaseAccessError",
+    "DatabaseBusyError",
     "DatabaseConnectionError",
     "DatabaseError",
     "EventNotFoundError",
+    "FileAccessError",
     "HokusaiError",
     "HokusaiWarning",
     "KeyNotFoundError",
@@ -60,10 +68,12 @@ __all__ = [
     "NotFoundError",
     "RateLimitError",
     "ReadOnlyError",
+    "RegistryAccessError",
     "RegistryError",
     "RunNotFoundError",
     "ServiceConnectionError",
     "ServiceError",
+    "SettingsError",
     "TokenBusyError",
     "TokenExistsError",
     "TokenNotFoundError",
@@ -141,6 +151,14 @@ class UnsafeTargetError(ValidationError):
     """A webhook address that we do not send to: another scheme, or a private network's."""
 
 
+class FileAccessError(ValidationError, PermissionError):
+    """The rights of a file that was named do not let us read it."""
+
+
+class SettingsError(HokusaiError, ValueError):
+    """A setting has a value that it cannot have, or lacks another; an environment variable sets most of them."""
+
+
 class NotFoundError(HokusaiError, LookupError):
     """Something that was named does not exist."""
 
@@ -214,6 +232,10 @@ class ConnectionFailedError(RegistryError, ConnectionError):
     """The server cannot be reached, or does not answer in time."""
 
 
+class RegistryAccessError(RegistryError, PermissionError):
+    """MLflow, or its database, refuses the key or the password."""
+
+
 class ReadOnlyError(RegistryError, PermissionError):
     """The store refuses to be written."""
 
@@ -222,8 +244,16 @@ class DatabaseError(HokusaiError):
     """The database of tokens and events answered with an error."""
 
 
+class DatabaseBusyError(DatabaseError):
+    """It is locked, or every connection is in use; a moment later it may not be."""
+
+
 class DatabaseConnectionError(DatabaseError, ConnectionError):
     """``Database Connection Failed``: it cannot be reached, or refuses access."""
+
+
+class DatabaseAccessError(DatabaseConnectionError, PermissionError):
+    """It refuses the user, the password, or to be written."""
 
 
 class ServiceError(HokusaiError):

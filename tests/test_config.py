@@ -18,7 +18,7 @@ from hokusai_nb.config import (
     session_notebook,
     settings,
 )
-from hokusai_nb.errors import HokusaiError, ValidationError
+from hokusai_nb.errors import HokusaiError, SettingsError, ValidationError
 
 KEY = "hk-live-0123456789"
 
@@ -68,7 +68,7 @@ def test_configure_overrides_the_environment_and_none_goes_back_to_it(monkeypatc
 )
 def test_a_bad_value_names_the_variable_and_not_the_value(monkeypatch, variable, value):
     monkeypatch.setenv(variable, value)
-    with pytest.raises(HokusaiError) as caught:
+    with pytest.raises(SettingsError) as caught:
         settings()
     assert variable in str(caught.value)
     assert value not in str(caught.value).replace("greater than 0", "")
@@ -78,7 +78,7 @@ def test_a_bad_value_names_the_variable_and_not_the_value(monkeypatch, variable,
 @pytest.mark.parametrize("change", [{"http_timeout": -1}, {"no_such_setting": "x"}, {"contributor": ["unhashable"]}])
 def test_a_change_that_is_refused_changes_nothing(change):
     configure(contributor="0xab")
-    with pytest.raises(HokusaiError) as caught:
+    with pytest.raises(SettingsError) as caught:
         configure(**change, notebook_provenance=False)
     assert f"HOKUSAI_{next(iter(change)).upper()}" in str(caught.value)
     assert (settings().contributor, settings().http_timeout, settings().notebook_provenance) == ("0xab", 30.0, True)
@@ -207,7 +207,7 @@ def test_a_sqlite_file_needs_its_path_alone(monkeypatch):
 def test_half_a_database_is_told_and_its_password_is_not(monkeypatch, variable):
     value = {"PORT": "5433", "TYPE": "mysql"}.get(variable, PASSWORD)
     monkeypatch.setenv(f"HOKUSAI_DB_{variable}", value)
-    with pytest.raises(HokusaiError, match="HOKUSAI_DB_NAME is not set") as caught:
+    with pytest.raises(SettingsError, match="HOKUSAI_DB_NAME is not set") as caught:
         _ = settings().database
     assert "s3cr3t" not in str(caught.value)
 
@@ -216,7 +216,7 @@ def test_half_a_database_is_told_and_its_password_is_not(monkeypatch, variable):
 def test_a_variable_of_the_database_that_is_wrong_is_named(monkeypatch, variable, value):
     monkeypatch.setenv("HOKUSAI_DB_NAME", "site")
     monkeypatch.setenv(f"HOKUSAI_DB_{variable}", value)
-    with pytest.raises(HokusaiError, match=f"HOKUSAI_DB_{variable}") as caught:
+    with pytest.raises(SettingsError, match=f"HOKUSAI_DB_{variable}") as caught:
         _ = settings().database
     assert "s3cr3t" not in str(caught.value)
 
@@ -225,7 +225,7 @@ def test_a_variable_of_the_database_that_is_wrong_is_named(monkeypatch, variable
 def test_what_is_no_file_is_no_sqlite_database(monkeypatch, path):
     monkeypatch.setenv("HOKUSAI_DB_TYPE", "sqlite")
     monkeypatch.setenv("HOKUSAI_DB_NAME", path)
-    with pytest.raises(HokusaiError, match=r"describe no database: it: .*database is the path of a file"):
+    with pytest.raises(SettingsError, match=r"describe no database: it: .*database is the path of a file"):
         _ = settings().database
 
 

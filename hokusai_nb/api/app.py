@@ -43,7 +43,7 @@ _ROUTERS = (
     models.events_router,
 )
 _ARTIFACTS = re.compile(rf"{MLFLOW}/(ajax-)?api/2\.0/mlflow-artifacts/artifacts/")
-"""What MLflow writes to its place as it comes; any other body it takes into its memory first."""
+"""What is put here MLflow writes to its place as it comes; any other body it takes into its memory first."""
 _LEASE = re.compile(rf"{V1}/tokens/[^/]+/lease")
 _FOLDER = "mlartifacts"
 _STOP_SECONDS = 10.0
@@ -97,8 +97,8 @@ def _beside(store_uri: str) -> str:
 def _middleware(config: ServerConfig, services: Services, metrics: Metrics) -> list[Middleware]:
     """Return what stands before the routes, outermost first."""
 
-    def limit(path: str) -> int:
-        if _ARTIFACTS.match(path):
+    def limit(method: str, path: str) -> int:
+        if method == "PUT" and _ARTIFACTS.match(path):
             return config.upload_limit
         return config.mlflow_body_limit if path.startswith(f"{MLFLOW}/") else config.body_limit
 

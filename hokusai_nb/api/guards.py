@@ -124,14 +124,14 @@ async def _drain(scope: Scope, receive: Receive, limit: int) -> None:
 
 
 class BoundedBodies:
-    """Refuses bodies of more bytes than a path may take, whether or not their length is announced.
+    """Refuses bodies of more bytes than a request may have, whether or not their length is announced.
 
     Args:
         app: What is guarded.
-        limit: Returns the most bytes that a request's path may be sent.
+        limit: Returns the most bytes that may come with a method and a path.
     """
 
-    def __init__(self, app: ASGIApp, limit: Callable[[str], int]) -> None:
+    def __init__(self, app: ASGIApp, limit: Callable[[str, str], int]) -> None:
         self.app = app
         self.limit = limit
 
@@ -140,7 +140,7 @@ class BoundedBodies:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = self.limit(scope["path"])
+        limit = self.limit(scope["method"], scope["path"])
         error = Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body has more than {limit:,} bytes.")
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isascii() or not announced.isdigit() or int(announced[:20]) > limit:

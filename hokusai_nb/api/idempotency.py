@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,8 @@ from hokusai_nb.api.auth import Needs, caller
 from hokusai_nb.api.parsing import JsonRequest
 from hokusai_nb.api.problems import Refusal
 from hokusai_nb.backends.sql.idempotency import Answer, Claim, UnderWayError, claim, complete, release
-from hokusai_nb.errors import ValidationError
+from hokusai_nb.errors import HokusaiError, ValidationError
+from hokusai_nb.log import logger
 from hokusai_nb.schema.problems import Problem, quoted
 
 if TYPE_CHECKING:
@@ -106,13 +108,23 @@ async def _once(request: Request, key: str, serve: _Handler) -> Response:
         await _given_back(database, taken)
     else:
         answer = Answer(response.status_code, bytes(response.body).decode())
-        await run_in_threadpool(complete, database, taken, answer)
+        with _at_best("An answer cannot be repeated"):
+            await run_in_threadpool(complete, database, taken, answer)
     return response
 
 
 async def _given_back(database: Database, taken: Claim) -> None:
-    with anyio.CancelScope(shield=True):
+    with anyio.CancelScope(shield=True), _at_best("A request can be sent again only after a while"):
         await run_in_threadpool(release, database, taken)
+
+
+@contextmanager
+def _at_best(consequence: str) -> Iterator[None]:
+    """Log what a database refuses and go on, for a ``with`` block: the request has its answer already."""
+    try:
+        yield
+    except HokusaiError as error:
+        logger.warning("%s: %s", consequence, error.what)
 
 
 async def _claimed(database: Database, owner: str, key: str, asked: bytes) -> Claim | Answer:

@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
+from hokusai_nb.api.mlflow_bodies import headers_for, instead, pieces, whole
 from hokusai_nb.api.mlflow_refusals import refuse
 from hokusai_nb.api.mlflow_scopes import scope_needed
 from hokusai_nb.api.problems import Refusal
@@ -22,7 +23,7 @@ from hokusai_nb.errors import RegistryError, ValidationError
 from hokusai_nb.schema.problems import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from typing import TypeAlias
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,8 +46,6 @@ _ERROR = 500
 _PAGE = "text/html"
 _CLOSED = "/ajax-api/3.0/mlflow/assistant"
 """MLflow's assistant runs commands on the machine of whoever asks from it, and there we ask for everybody."""
-_MOST_TAGS = 16 * 2**20
-"""Bytes of a request that makes a version; a tag has 100,000 characters at most."""
 _POLICY_VIOLATION = 1008
 
 
@@ -99,8 +98,6 @@ class _AtItsRoot:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        from hokusai_nb.backends.mlflow.locations import checked, concerns  # noqa: PLC0415 - imports MLflow
-
         path = below(scope)
         if scope["type"] == "http" and _CLOSED in path:
             await refuse(Refusal(HTTPStatus.NOT_FOUND, "MLflow's assistant is not served here."), scope, receive, send)
@@ -111,35 +108,41 @@ class _AtItsRoot:
         if scope["type"] != "http":
             await self.app(alone, receive, send)
             return
-        if concerns(scope["method"], path):
-            try:
-                body = await checked(path, await _whole(receive), partial(self._find_run, scope=alone), self.roots)
-            except ClientDisconnect:
-                return
-            except (RegistryError, Refusal, ValidationError) as error:
-                await refuse(error, scope, receive, send)
-                return
-            alone["headers"] = _headers_for(body, alone["headers"])
-            receive = _said(body, receive)
+        try:
+            said = await self._checked(alone, receive)
+        except ClientDisconnect:
+            return
+        except (RegistryError, Refusal, ValidationError) as error:
+            await refuse(error, scope, receive, send)
+            return
+        if said is not None:
+            alone["headers"] = headers_for(*said, alone["headers"])
+            receive = instead(said[0], receive)
         await self.app(alone, receive, _without_pages(scope, receive, send))
+
+    async def _checked(self, scope: Scope, receive: Receive) -> tuple[bytes, str] | None:
+        """Return the body to pass on where it may say where artifacts lie, and its type where that has changed.
+
+        Raises:
+            ClientDisconnect: The client went away.
+            RegistryError: It cannot be learnt where the artifacts of a run lie.
+            Refusal: The body is too large.
+            ValidationError: It names a place outside MLflow, or cannot be read.
+        """
+        from hokusai_nb.backends.mlflow import locations, spans  # noqa: PLC0415 - imports MLflow
+
+        method, path = scope["method"], scope["path"]
+        if locations.concerns(method, path):
+            find_run = partial(self._find_run, scope=scope)
+            return await locations.checked(path, await whole(receive), find_run, self.roots), ""
+        if not spans.concerns_spans(method, path):
+            return None
+        body, headers = await whole(receive, spans.MOST), Headers(raw=scope["headers"])
+        kind, encoding = (headers.get(name, "") for name in ("content-type", "content-encoding"))
+        return await anyio.to_thread.run_sync(spans.checked_spans, body, kind, encoding), spans.CONTENT_TYPE
 
     async def _find_run(self, run_id: str, *, scope: Scope) -> str | None:
         return await self.find_run(run_id, scope)
-
-
-def _headers_for(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    kept = [(k, v) for k, v in headers if k.lower() not in (b"content-length", b"transfer-encoding")]
-    return [*kept, (b"content-length", str(len(body)).encode())]
-
-
-def _said(body: bytes, receive: Receive) -> Receive:
-    """Return what gives the body at once, and then what the connection has to say."""
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def next_message() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return next_message
 
 
 def _without_pages(scope: Scope, receive: Receive, send: Send) -> Send:
@@ -250,7 +253,7 @@ class Proxied:
         method, path, query, headers = (scope[key] for key in ("method", "path", "query_string", "headers"))
         _ensure_plain(path)
         if self._check.concerns(method, path):
-            body = await _whole(receive)
+            body = await whole(receive)
             async with (
                 self._check.passing(path, headers, body) as checked,
                 self._upstream.asking(method, path, query, headers, checked) as answer,
@@ -259,8 +262,8 @@ class Proxied:
         else:
             names = {name.lower() for name, _ in headers}
             has_body = not names.isdisjoint((b"content-length", b"transfer-encoding"))
-            pieces = _pieces(receive) if has_body else None
-            async with self._upstream.asking(method, path, query, headers, pieces) as answer:
+            sent = pieces(receive) if has_body else None
+            async with self._upstream.asking(method, path, query, headers, sent) as answer:
                 yield answer
 
 
@@ -274,31 +277,6 @@ def _ensure_plain(path: str) -> None:
     dots = {".", ".."} & set(parts) or "" in parts[:-1]
     if dots or "\\" in path or any(unicodedata.category(c) == "Cc" for c in path):
         raise Refusal(HTTPStatus.BAD_REQUEST, f"The path {quoted(path)} is not a plain one.")
-
-
-async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
-    """Yield the body of a request as it comes.
-
-    Raises:
-        ClientDisconnect: The client went away, and what came is not the whole.
-    """
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        yield message.get("body", b"")
-        more = message.get("more_body", False)
-
-
-async def _whole(receive: Receive) -> bytes:
-    body = bytearray()
-    async for piece in _pieces(receive):
-        body += piece
-        if len(body) > _MOST_TAGS:
-            what = f"The body has more than {_MOST_TAGS:,} bytes."
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, what, "Log it as an artifact.")
-    return bytes(body)
 
 
 def _passed_on(answer: Answer, mount: str) -> StreamingResponse:

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Metrics", "Observed", "log_as_json"]
+__all__ = ["Metrics", "Observed", "join_logs", "log_as_json"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -194,6 +195,9 @@ class _AsJson(logging.Formatter):
 def log_as_json(level: str) -> None:
     """Have everything that this process logs go to stderr as JSON, one line each.
 
+    Warnings and failures of threads are logged too. What a library prints by a handler of its own, which it
+    makes when it is imported, is JSON after `join_logs`.
+
     Args:
         level: From which level on; requests are logged at any.
     """
@@ -205,3 +209,22 @@ def log_as_json(level: str) -> None:
     logger.setLevel(level)
     _access.setLevel(logging.INFO)
     logging.getLogger("uvicorn").setLevel(logging.INFO)
+    logging.captureWarnings(capture=True)
+    threading.excepthook = _thread_failed
+    join_logs()
+
+
+def join_logs() -> None:
+    """Have the libraries that are imported by now log as JSON too: MLflow has handlers of its own.
+
+    They are kept, because MLflow leaves out by them what a thread is not to log.
+    """
+    for name in set(logging.root.manager.loggerDict) - {logger.name}:
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+                handler.setFormatter(_AsJson())
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    name = failure.thread.name if failure.thread else "that is gone"
+    logger.error("Thread %s failed.", name, exc_info=failure.exc_value)

@@ -38,7 +38,8 @@ class ServerConfig(pydantic.BaseModel, frozen=True, extra="forbid", use_attribut
     upload_limit: int = Field(default=10 * _GIBIBYTE, gt=0)
     """Most bytes of one uploaded artifact."""
     threads: int = Field(default=20, ge=2, le=500)
-    """Requests that one process works on at a time; the others wait. A database's pool has as many connections."""
+    """Requests that one process works on at a time; the others wait. The database of tokens, events and keys gets as
+    many connections, one more for the worker that delivers events, and never fewer than 20."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names that are answered for, such as api.example.org or *.example.org; any if empty."""
     deliver_events: bool = True

@@ -48,7 +48,7 @@ class Services:
         found = settings()
         webhook = config.webhook_url.get_secret_value() if config.webhook_url else None
         self.config = config
-        self.database = open_database(config.database)
+        self.database = open_database(config.database, connections=config.threads + 1)  # for the worker, too
         self.store = SqlTokenStore(self.database, configured_destinations(webhook))
         self.outbox = Outbox(self.database)
         self.registry = ModelRegistry(config.mlflow_uri, token_store=self.store)
@@ -58,7 +58,9 @@ class Services:
         self.worker: threading.Thread | None = None
         self._checking = threading.Lock()
         self._checked_at = -math.inf
-        self._trouble: HokusaiError | None = HokusaiError("It is not known yet whether the server is ready.")
+        self._trouble: HokusaiError | None = Refusal(
+            HTTPStatus.SERVICE_UNAVAILABLE, "It is not known yet whether the server is ready.", retry_after=1
+        )
 
     def open(self) -> None:
         """Open the databases and bring their tables up to date.

@@ -9,10 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from hokusai_nb.api.observing import log_as_json
+from hokusai_nb.api.observing import join_logs, log_as_json
 from hokusai_nb.config import settings
 from hokusai_nb.errors import HokusaiError
 from hokusai_nb.log import logger
@@ -61,9 +62,33 @@ def serve(config: ServerConfig, host: str = "127.0.0.1", port: int = 8000, worke
             # prometheus_client reads it in the processes that are started now.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
             settled = _uvicorn(partial(_worker, config), config, workers)
-            several = Multiprocess(settled, sockets=[listener])
+            several = _Several(settled, [listener], folder)
             _run(several.run)
             _require_start(all(process.exitcode != STARTUP_FAILURE for process in several.processes))
+
+
+class _Several(Multiprocess):
+    """Processes whose requests under way are forgotten with them, however they end.
+
+    Args:
+        config: What each of them serves.
+        sockets: Where they listen.
+        folder: Where their metrics lie.
+    """
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], folder: str) -> None:
+        super().__init__(config, sockets)
+        self._folder = folder
+        self._counted: set[int | None] = set()
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace those that have ended; called twice a second."""
+        self._counted |= {process.pid for process in self.processes}
+        super().keep_subprocess_alive()
+        running = {process.pid for process in self.processes}
+        for ended in self._counted - running:
+            mark_process_dead(ended, self._folder)  # type: ignore[no-untyped-call]  # the library's own gap
+        self._counted = running
 
 
 def _open(config: ServerConfig) -> None:
@@ -74,6 +99,7 @@ def _open(config: ServerConfig) -> None:
     """
     from hokusai_nb.api.services import Services  # noqa: PLC0415 - MLflow, which keeps workers from answering for long
 
+    join_logs()
     Services(config).open()
 
 
@@ -121,7 +147,10 @@ def _application(config: ServerConfig) -> FastAPI:
     """Return the application."""
     from hokusai_nb.api.app import create_app  # noqa: PLC0415 - MLflow's server, which the parent of several needs not
 
-    return create_app(config)
+    join_logs()
+    made = create_app(config)
+    join_logs()  # MLflow's server is imported by now
+    return made
 
 
 def _worker(config: ServerConfig) -> FastAPI:

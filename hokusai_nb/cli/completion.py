@@ -10,16 +10,15 @@ __all__ = ["completion"]
 PROGRAM = "hokusai"
 
 
-@click.command()
+@click.command(
+    epilog="\b\n"
+    "bash:  hokusai completion bash > ~/.local/share/bash-completion/completions/hokusai\n"
+    'zsh:   hokusai completion zsh > "${fpath[1]}/_hokusai"\n'
+    "fish:  hokusai completion fish > ~/.config/fish/completions/hokusai.fish"
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    r"""Print the completion script of a shell.
-
-    \b
-    bash:  hokusai completion bash > ~/.local/share/bash-completion/completions/hokusai
-    zsh:   hokusai completion zsh > "${fpath[1]}/_hokusai"
-    fish:  hokusai completion fish > ~/.config/fish/completions/hokusai.fish
-    """
+    """Print the completion script of a shell, which reads it where it looks for such scripts."""
     from hokusai_nb.cli.main import main  # noqa: PLC0415 - main lists this command
 
     made = get_completion_class(shell)

@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hokusai_nb.cli.places import database_option, json_option, print_record, token_store
+from hokusai_nb.cli.places import database_named, database_option, json_option, print_record, token_store
 from hokusai_nb.errors import HokusaiError
+from hokusai_nb.schema.display import printable
 from hokusai_nb.schema.events import DeliveryState
 from hokusai_nb.site.store import PAGE
 
 if TYPE_CHECKING:
     from hokusai_nb.site.outbox import Outbox
+    from hokusai_nb.site.store import TokenStore
 
 __all__ = ["deliver", "list_events", "retry"]
+
+_MOST = 1000
+"""Events of the longest page."""
 
 
 def _outbox(db_config: str | None) -> Outbox:
@@ -51,7 +56,10 @@ def list_events(
 
 @click.command()
 @click.option("--watch", is_flag=True, help="Keep running and deliver whatever becomes due.")
-@database_option
+@database_named(
+    "the database whose events are delivered; if left out, HOKUSAI_DB_…, else a SQLite file of yours. "
+    "The Hokusai API delivers its own."
+)
 def deliver(watch: bool, db_config: str | None) -> None:
     """Deliver what is due, once or, with --watch, until it is stopped."""
     outbox = _outbox(db_config)
@@ -67,7 +75,7 @@ def deliver(watch: bool, db_config: str | None) -> None:
 
 
 @click.command()
-@click.argument("event_id", metavar="EVENT", required=False)
+@click.argument("event_id", metavar="[EVENT]", required=False)
 @click.option("--all", "every", is_flag=True, help="Every event that was given up.")
 @database_option
 def retry(event_id: str | None, every: bool, db_config: str | None) -> None:
@@ -80,6 +88,22 @@ def retry(event_id: str | None, every: bool, db_config: str | None) -> None:
     store = token_store(db_config)
     renewed = store.retry(event_id)
     click.echo(f"{renewed} deliveries begin anew.")
+    if event_id and not renewed:
+        click.echo(_why_none(store, event_id))
     outbox = outbox_of(store)
     if outbox is not None:  # the Hokusai API delivers its own
         click.echo(outbox.deliver().sentence)
+
+
+def _why_none(store: TokenStore, event_id: str) -> str:
+    """Return why nothing of an event begins anew: it is pending, or there is nothing left to deliver."""
+    cursor = None
+    while True:
+        page = store.list_events(state=DeliveryState.PENDING.value, cursor=cursor, limit=_MOST)
+        for found in page:
+            if found.event.event_id == event_id:
+                waiting = [d.sentence for d in found.deliveries if d.state is DeliveryState.PENDING]
+                return "\n".join(["None was given up; the event is pending:", *map(printable, waiting)])
+        cursor = page.next_cursor
+        if cursor is None:
+            return "None was given up, and none is pending: whoever was to be told of the event has been told."

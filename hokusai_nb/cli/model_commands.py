@@ -9,6 +9,7 @@ import click
 
 from hokusai_nb.cli.options import takes
 from hokusai_nb.cli.places import database_option, json_option, mlflow_option, print_record, token_store
+from hokusai_nb.core.token_report import token_report
 from hokusai_nb.schema.verbs import Compare, Models, ShowLineage
 from hokusai_nb.site.store import statuses_of
 
@@ -29,8 +30,8 @@ def _registry(mlflow_uri: str | None) -> ModelRegistry:
 @database_option
 @json_option
 def status(token_id: str, db_config: str | None, as_json: bool) -> None:
-    """Show how far the registration of a token got."""
-    print_record(token_store(db_config).get(token_id), as_json=as_json)
+    """Show how far the registration of a token got; of one that failed, why."""
+    print_record(token_report(token_store(db_config), token_id), as_json=as_json)
 
 
 @click.command(name="list")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hokusai_nb.site.store import TokenStore
 
 __all__ = [
+    "database_named",
     "database_option",
     "deliver_events",
     "json_option",
@@ -30,11 +31,22 @@ F = TypeVar("F", bound="Callable[..., Any]")
 mlflow_option: Callable[[F], F] = click.option(
     "--mlflow-uri", metavar="URI", help="MLflow store; what MLFLOW_TRACKING_URI says if left out."
 )
-database_option: Callable[[F], F] = click.option(
-    "--db-config",
-    type=click.Path(exists=False, dir_okay=False),
-    metavar="PATH",
-    help="JSON or YAML file that describes the database of tokens; HOKUSAI_DB_… or the Hokusai API if left out.",
+
+
+def database_named(described: str) -> Callable[[F], F]:
+    """Return the option that names a database by a file.
+
+    Args:
+        described: Which database it is, and which is meant where the option is left out.
+    """
+    # What is wrong with the file is told by whoever reads it: rights have an exit code of their own.
+    file = click.Path(exists=False, dir_okay=False, readable=False)
+    return click.option("--db-config", type=file, metavar="PATH", help=f"JSON or YAML file that describes {described}")
+
+
+database_option: Callable[[F], F] = database_named(
+    "the database of tokens; if left out, HOKUSAI_DB_…, else with HOKUSAI_API_KEY the Hokusai API, else a SQLite "
+    "file of yours."
 )
 webhook_option: Callable[[F], F] = click.option(
     "--webhook-url", metavar="URL", help="Where events are posted; HOKUSAI_SITE_WEBHOOK_URL if left out."

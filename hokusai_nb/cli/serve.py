@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hokusai_nb.cli.places import database_option, webhook_option
+from hokusai_nb.cli.places import database_named, webhook_option
 from hokusai_nb.config import read_database_file, settings
 from hokusai_nb.errors import HokusaiError, MissingExtraError
 
@@ -31,7 +31,9 @@ _EXTRA = ("fastapi", "uvicorn", "limits", "prometheus_client")
     "--allowed-host", "allowed_hosts", multiple=True, metavar="NAME", help="Host name to answer for; any if left out."
 )
 @click.option("--no-delivery", is_flag=True, help="Leave the delivery of events to another process.")
-@database_option
+@database_named(
+    "the server's database of tokens, events and API keys; if left out, HOKUSAI_DB_…, else a SQLite file of yours."
+)
 @webhook_option
 def serve(
     host: str,

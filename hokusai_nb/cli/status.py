@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from hokusai_nb.cli.places import print_record
@@ -15,7 +17,16 @@ __all__ = ["status"]
 def status(with_settings: bool, as_json: bool) -> None:
     """Show where registrations go, where tokens are kept and, with --settings, what is set."""
     from hokusai_nb.core.overview import overview, settings_in_force  # noqa: PLC0415 - imports MLflow
+    from hokusai_nb.schema.overview import ShellOverview  # noqa: PLC0415 - imports pydantic
 
-    print_record(overview(), as_json=as_json)
-    if with_settings:
-        print_record(settings_in_force(), as_json=as_json)
+    card = ShellOverview(**dict(overview()))
+    if not with_settings:
+        print_record(card, as_json=as_json)
+        return
+    settings = settings_in_force()
+    if as_json:
+        both = {"overview": card.model_dump(mode="json"), "settings": settings.model_dump(mode="json")["settings"]}
+        click.echo(json.dumps(both, indent=2))
+    else:
+        print_record(card, as_json=False)
+        print_record(settings, as_json=False)

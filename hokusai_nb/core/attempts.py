@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from hokusai_nb.errors import HokusaiError, RateLimitError, TokenStatusError
 from hokusai_nb.log import logger, redact
 from hokusai_nb.schema.lifecycle import Status, TokenChange, require_allowed, utc_now
+from hokusai_nb.schema.token_reports import registered_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,7 +213,8 @@ class Attempt:
         Raises:
             TokenStatusError: The token was taken over meanwhile.
         """
-        change = TokenChange(to=Status.REGISTERED, by=self._by, owner=self.owner, facts=facts)
+        reason = registered_as(facts)
+        change = TokenChange(to=Status.REGISTERED, by=self._by, owner=self.owner, reason=reason, facts=facts)
         try:
             token = self._change(change)
         except HokusaiError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hokusai_nb.backends.mlflow import models, runs
 from hokusai_nb.errors import AmbiguousModelError, NoCurrentRunError, NoModelError, RunNotFoundError
+from hokusai_nb.schema.hints import NAME_RUN
 from hokusai_nb.schema.metrics import find_metric
 from hokusai_nb.schema.problems import quoted
 from hokusai_nb.schema.values import format_decimal
@@ -31,12 +32,11 @@ def current_run(backend: Backend, named: str | None = None) -> RunFacts:
         RunNotFoundError: The named run does not exist, or it was deleted.
     """
     if named is not None:
-        return runs.get_run(backend, named)
+        return _named_run(backend, named)
     run_id, active = runs.current_run_id()
     if run_id is None:
-        hint = "Train in `with mlflow.start_run():`, use %%hokusai_register in a notebook, or name a run."
         what = "There is no current run: none is active and none has finished here."
-        raise NoCurrentRunError(what, hint)
+        raise NoCurrentRunError(what, NAME_RUN)
     try:
         run = runs.get_run(backend, run_id)
     except RunNotFoundError as error:
@@ -47,6 +47,16 @@ def current_run(backend: Backend, named: str | None = None) -> RunFacts:
         what = f"The last run, {run.name}, is {run.status}."
         raise NoCurrentRunError(what, f"Run it again, or name run {run.run_id} to register it all the same.")
     return run
+
+
+def _named_run(backend: Backend, named: str) -> RunFacts:
+    try:
+        return runs.get_run(backend, named)
+    except RunNotFoundError as error:
+        if runs.current_run_id()[0] is None:
+            raise
+        hint = f"{error.hint.rstrip('.')}; or leave it out to use the current run."
+        raise RunNotFoundError(error.what, hint) from error
 
 
 def models_of(backend: Backend, run: RunFacts) -> list[RunModel]:

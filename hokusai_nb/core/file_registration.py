@@ -27,7 +27,7 @@ from hokusai_nb.errors import HokusaiError, MetricValidationError, TokenBusyErro
 from hokusai_nb.log import logger
 from hokusai_nb.schema.lifecycle import RegistrationFacts, Status
 from hokusai_nb.schema.problems import raise_for
-from hokusai_nb.schema.registrations import Registration
+from hokusai_nb.schema.registrations import SOURCE_TAG, Registration
 from hokusai_nb.schema.runs import RunModel
 from hokusai_nb.schema.tags import BASELINE_TAG, KEY_TAG, TOKEN_TAG
 
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register_file"]
 
-SOURCE_TAG = "hokusai.performance_source"
 DIGEST_TAG = "hokusai.files.sha256"
 SIZE_TAG = "hokusai.files.bytes"
 COUNT_TAG = "hokusai.files.count"
@@ -238,8 +237,8 @@ def _plan(backend: Backend, verb: RegisterFile, *, progress: bool) -> _Plan:
     described = read_description(root) if any(f.name == MLMODEL for f in found) else Description()
     name = verb.name or f"hokusai-{verb.token.lower()}"
     creation.ensure_model(backend, name)
-    folder = root if root.is_dir() else root.parent
-    reached = performance.measure(backend, verb, folder, described.run_id)
+    folders = (root, root.parent) if root.is_dir() else (root.parent,)
+    reached = performance.measure(backend, verb, folders, described.run_id)
     stated, doubts = stated_tags(verb, reached.value)
     raise_for(doubts)
     with _bar(f"Reading {root.name}", sum(f.size for f in found), progress=progress) as tell:

@@ -80,7 +80,10 @@ _teller = _Teller()
 
 
 def best_before(backend: Backend, model: RegisteredModel) -> RegisteredModel | None:
-    """Return the best earlier version of a model's metric if the model is better than that, else None."""
+    """Return the best earlier version of a model's metric if the model is better than that, else None.
+
+    Values that are only declared do not count, on neither side.
+    """
     return _best_before(model, versions.without_aliases(backend, model.name))
 
 

@@ -20,11 +20,11 @@ PARENT_TAG = "previous_version"
 
 
 def gain(candidate: RegisteredModel, baseline: RegisteredModel | None) -> Decimal | None:
-    """Return the candidate's improvement, exact; None where the two cannot be compared."""
+    """Return the candidate's improvement, exact; None where the two cannot be compared, or one was not measured."""
     metric = _metric(candidate)
     if baseline is None or metric is None or metric != _metric(baseline):
         return None
-    before, after = baseline.value, candidate.value
+    before, after = baseline.measured, candidate.measured
     return None if before is None or after is None else improvement(metric, baseline=before, candidate=after)
 
 
@@ -48,7 +48,7 @@ def build_lineage(name: str, versions: Sequence[RegisteredModel], runs: Mapping[
         metric = _metric(version)
         leader = best.get(metric.name) if metric else None
         over_best = gain(version, leader)
-        is_best = metric is not None and version.value is not None and (leader is None or (over_best or 0) > 0)
+        is_best = metric is not None and version.measured is not None and (leader is None or (over_best or 0) > 0)
         if metric and is_best:
             best[metric.name] = version
         parent = parents.get(version.version)
@@ -56,13 +56,28 @@ def build_lineage(name: str, versions: Sequence[RegisteredModel], runs: Mapping[
             LineageEntry(
                 **dict(version),
                 parent=parent,
-                improvement=gain(version, by_version.get(parent or "")),
+                improvement=gain(version, _measured_ancestor(parent, parents, by_version)),
                 improvement_over_best=over_best,
                 is_best=is_best,
                 run=runs.get(version.run_id or ""),
             )
         )
     return Lineage(name=name, entries=tuple(entries), problems=tuple(problems))
+
+
+def _measured_ancestor(
+    parent: str | None, parents: Mapping[str, str], by_version: Mapping[str, RegisteredModel]
+) -> RegisteredModel | None:
+    """Return a parent, or in place of one whose value is only declared the nearest above it whose value is not.
+
+    Args:
+        parent: The version to begin with.
+        parents: Parents without cycles.
+        by_version: All versions.
+    """
+    while parent is not None and by_version[parent].is_declared:
+        parent = parents.get(parent)
+    return None if parent is None else by_version[parent]
 
 
 def _parents(versions: Sequence[RegisteredModel]) -> tuple[dict[str, str], list[Problem]]:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from hokusai_nb.backends.mlflow import runs
 from hokusai_nb.core.current_run import measured_value
 from hokusai_nb.errors import BaselineError, MetricValidationError, RunNotFoundError, ValidationError
+from hokusai_nb.schema.hints import DECLARE_METRIC
 from hokusai_nb.schema.metrics import Direction, check_benchmark, check_metric, find_metric, improvement, known_metrics
 from hokusai_nb.schema.problems import Problem, errors_in, plain, quoted, quoted_path
+from hokusai_nb.schema.registrations import METRIC_FAILED
 from hokusai_nb.schema.values import parse_decimal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from decimal import Decimal
     from pathlib import Path
 
@@ -50,7 +52,7 @@ class Performance:
 
 def _failed(problems: Iterable[Problem]) -> MetricValidationError:
     first, *rest = problems
-    return MetricValidationError([first.model_copy(update={"what": f"Metric Validation Failed: {first.what}"}), *rest])
+    return MetricValidationError([first.model_copy(update={"what": f"{METRIC_FAILED}{first.what}"}), *rest])
 
 
 def declared_metric(name: str) -> Metric:
@@ -64,7 +66,7 @@ def declared_metric(name: str) -> Metric:
         known = [key for m in known_metrics() for key in (m.name, *m.aliases)]
         alike = difflib.get_close_matches(plain(name).lower(), known, n=5, cutoff=0.5)
         listed = f"Close to it: {', '.join(alike)}." if alike else f"The catalogue has: {', '.join(known)}."
-        hint = f"{listed} Declare one of your own with register_metric(name, direction=…)."
+        hint = f"{listed} {DECLARE_METRIC}"
         raise _failed([problems[0].model_copy(update={"hint": hint}), *problems[1:]])
     found = find_metric(name)
     assert found is not None
@@ -85,10 +87,10 @@ def check_range(metric: str, value: str, field: str, found_in: str = "") -> None
     """
     if problems := check_benchmark(metric, value, field=field):
         place = f" (found in {found_in})" if found_in else ""
-        raise _failed([p.model_copy(update={"what": f"{p.what}{place}"}) for p in problems])
+        raise _failed([p.model_copy(update={"what": f"{field}: {p.what}{place}"}) for p in problems])
 
 
-def measure(backend: Backend, verb: RegisterFile, folder: Path, mlmodel_run: str | None) -> Performance:
+def measure(backend: Backend, verb: RegisterFile, folders: Sequence[Path], mlmodel_run: str | None) -> Performance:
     """Find the measured value: the one that is given, the run's, ``metrics.json``'s, or the MLmodel's run's.
 
     Where there is none, the baseline is what is declared; a figure is never made up.
@@ -96,7 +98,8 @@ def measure(backend: Backend, verb: RegisterFile, folder: Path, mlmodel_run: str
     Args:
         backend: Where runs are.
         verb: What the user asked for.
-        folder: Where ``metrics.json`` may lie: in the model's folder, or beside its file.
+        folders: Where ``metrics.json`` may lie, the first that has the metric counts: in the model's folder,
+            and beside it or its file.
         mlmodel_run: The run that the model says it was logged by.
 
     Raises:
@@ -104,7 +107,7 @@ def measure(backend: Backend, verb: RegisterFile, folder: Path, mlmodel_run: str
         ValidationError: ``metrics.json`` cannot be understood.
         MetricValidationError: The value that was found lies outside the metric's range.
     """
-    found, doubts = _first_found(backend, verb, folder, mlmodel_run)
+    found, doubts = _first_found(backend, verb, folders, mlmodel_run)
     if found is None:
         found = Performance(value=verb.baseline, source="declared")
     places = {"run": "the run", "metrics.json": METRICS_FILE, "mlmodel": "the MLmodel's run"}
@@ -113,7 +116,7 @@ def measure(backend: Backend, verb: RegisterFile, folder: Path, mlmodel_run: str
 
 
 def _first_found(
-    backend: Backend, verb: RegisterFile, folder: Path, mlmodel_run: str | None
+    backend: Backend, verb: RegisterFile, folders: Sequence[Path], mlmodel_run: str | None
 ) -> tuple[Performance | None, list[Problem]]:
     doubts: list[Problem] = []
     run = runs.get_run(backend, verb.run) if verb.run is not None else None
@@ -123,8 +126,9 @@ def _first_found(
         if (value := measured_value(run, verb.metric)) is not None:
             return Performance(value, "run", run), doubts
         doubts.append(_lacking(run, verb.metric))
-    if (value := _in_file(folder / METRICS_FILE, verb.metric)) is not None:
-        return Performance(value, "metrics.json"), doubts
+    for folder in folders:
+        if (value := _in_file(folder / METRICS_FILE, verb.metric)) is not None:
+            return Performance(value, "metrics.json"), doubts
     if mlmodel_run is not None:
         try:
             own = runs.get_run(backend, mlmodel_run)

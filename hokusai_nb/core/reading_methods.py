@@ -8,6 +8,7 @@ from hokusai_nb.backends.mlflow import runs, versions
 from hokusai_nb.core.lineage import build_lineage, compare_versions
 from hokusai_nb.core.twins import twin
 from hokusai_nb.errors import ModelNotFoundError, ValidationError
+from hokusai_nb.schema.hints import LIST_MODELS
 from hokusai_nb.schema.problems import Problem, quoted
 from hokusai_nb.schema.records import Comparison, Lineage, LineageEntry, ModelList, RegisteredModel
 
@@ -51,7 +52,7 @@ class ReadingMethods:
         if newest := versions.latest(self.backend, name):
             return newest
         what = f"Model {quoted(name)} does not exist in {self.backend.safe_uri}, or has no version."
-        raise ModelNotFoundError(what, "List what there is with %hokusai_models or ModelRegistry().list_models().")
+        raise ModelNotFoundError(what, LIST_MODELS)
 
     def list_models(self, prefix: str | None = None, token_id: str | None = None) -> ModelList:
         """Return all versions that carry a token, by name and version.

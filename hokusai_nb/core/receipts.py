@@ -30,7 +30,7 @@ def receipt_for(backend: Backend, model: RegisteredModel) -> Receipt:
         known = versions.by_name(backend, model.name)
     except HokusaiError as error:
         return Receipt(model=model, trouble=error.what)
-    earlier = [v for v in known if int(v.version) < int(model.version)]
+    earlier = [v for v in known if int(v.version) < int(model.version) and not v.is_declared]
     last = earlier[-1] if earlier else None
     gains = [(over, v) for v in earlier if (over := gain(model, v)) is not None]
     # The best is the one that is hardest to beat; of equals, the first.

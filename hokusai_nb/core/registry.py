@@ -64,7 +64,7 @@ class ModelRegistry(ReadingMethods, TokenMethods):
     ) -> RegisteredModel:
         """Do what a magic line, a form or a command asks for.
 
-        Where somebody said where tokens are, the token is asked for meanwhile. What speaks against it, such
+        Where there is a token store to ask, the token is asked for meanwhile. What speaks against it, such
         as that it is not in draft, is a warning of the record; it is waited for two seconds at most.
 
         Args:
@@ -98,7 +98,8 @@ class ModelRegistry(ReadingMethods, TokenMethods):
         )
         if asked and not made.dry_run:
             tell_of_improvement(self.backend, made, lambda: self.token_store)
-        return made.model_copy(update={"warnings": (*made.warnings, *asked.answer())}) if asked else made
+        doubts = asked.answer() if asked else None
+        return made.model_copy(update={"warnings": (*made.warnings, *doubts)}) if doubts else made
 
     def register_tokenized_model(
         self,

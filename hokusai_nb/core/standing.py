@@ -84,8 +84,11 @@ class Asked(Generic[A]):
             return self._otherwise
 
 
-def ask_doubts(registry: TokenMethods, token_id: str, *, in_turn: bool = False) -> Asked[tuple[Problem, ...]]:
+def ask_doubts(registry: TokenMethods, token_id: str, *, in_turn: bool = False) -> Asked[tuple[Problem, ...] | None]:
     """Ask what speaks against registering under a token: warnings, none where it is in draft.
+
+    The answer is None where the store is the user's by default and has no token at all, so that nobody meant it
+    to know this one.
 
     Args:
         registry: Knows the store.
@@ -93,17 +96,20 @@ def ask_doubts(registry: TokenMethods, token_id: str, *, in_turn: bool = False) 
         in_turn: See `Asked`.
     """
     late = _unchecked(token_id, f"The token store did not answer within {PATIENCE_SECONDS:g} seconds.")
-    return Asked(lambda: _doubts(registry, token_id), (late,), in_turn=in_turn)
+    return Asked[tuple[Problem, ...] | None](lambda: _doubts(registry, token_id), (late,), in_turn=in_turn)
 
 
 def ask_token_ids(registry: TokenMethods) -> Asked[tuple[str, ...]]:
-    """Ask for the ids of the tokens that the store has; none where nobody said where tokens are."""
+    """Ask for the ids of the tokens that the store has; none where there is no store to ask."""
     return Asked(lambda: _token_ids(registry), ())
 
 
-def _doubts(registry: TokenMethods, token_id: str) -> tuple[Problem, ...]:
+def _doubts(registry: TokenMethods, token_id: str) -> tuple[Problem, ...] | None:
     try:
-        doubt = _doubt_of(_get(registry.token_store, token_id), token_id)
+        store = registry.token_store
+        if not registry.is_token_store_named and not _has_token(store):
+            return None
+        doubt = _doubt_of(_get(store, token_id), token_id)
     except TokenNotFoundError as error:
         doubt = _warning(error.what, error.hint)
     except HokusaiError as error:
@@ -136,6 +142,10 @@ def _warning(what: str, hint: str = "") -> Problem:
 
 def _unchecked(token_id: str, why: str, hint: str = "") -> Problem:
     return _warning(f"Whether {token_id} is in draft could not be checked. {why}", hint)
+
+
+def _has_token(store: TokenStore) -> bool:
+    return not _is_yet_to_be_made(store) and bool(store.list_tokens(limit=1).entries)
 
 
 def _is_yet_to_be_made(store: TokenStore) -> bool:

@@ -10,24 +10,26 @@ from hokusai_nb.core.attempts import acting_user
 from hokusai_nb.core.callers import stated, warned
 from hokusai_nb.core.file_registration import register_file
 from hokusai_nb.core.improving import is_store_configured
+from hokusai_nb.core.token_report import token_report
 from hokusai_nb.core.twins import twin
 from hokusai_nb.errors import HokusaiError
-from hokusai_nb.log import logger
+from hokusai_nb.log import logger, redact
+from hokusai_nb.schema.problems import Problem
 from hokusai_nb.schema.registrations import RegisterFile, Registration
-from hokusai_nb.schema.tokens import parse_token
-from hokusai_nb.site.opening import open_store, outbox_of
+from hokusai_nb.site.opening import has_default_file, open_store, outbox_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hokusai_nb.backends.mlflow.client import Backend
-    from hokusai_nb.schema.lifecycle import Token
+    from hokusai_nb.schema.token_reports import TokenReport
     from hokusai_nb.site.store import TokenStore
 
 __all__ = ["TokenMethods"]
 
 DELIVERY_SECONDS = 5.0
 """How long a registration waits for its events to be delivered; a worker delivers what is left."""
+_LATER = "Nothing is lost; deliver what is due with: hokusai events deliver (--watch waits for what is not)"
 
 
 class TokenMethods:
@@ -47,6 +49,14 @@ class TokenMethods:
 
     @property
     def names_token_store(self) -> bool:
+        """Whether there is a token store to ask: one that somebody named, or the user's own file is there.
+
+        Who never made a token has no such file, and none is made for asking.
+        """
+        return self.is_token_store_named or has_default_file()
+
+    @property
+    def is_token_store_named(self) -> bool:
         """Whether somebody said where tokens are: an argument, the settings or mock mode, and not the default."""
         try:
             return self._token_store is not None or is_store_configured() or settings().mock_mode
@@ -121,36 +131,62 @@ class TokenMethods:
             progress: Show progress bars where there is a terminal or a notebook.
         """
         store = self.token_store
-        return register_file(
-            self.backend,
-            store,
-            verb,
-            by=by or acting_user(),
-            progress=progress,
-            after=lambda: _deliver(store, verb.token),
-        )
+        undelivered: list[Problem] = []
+        try:
+            made = register_file(
+                self.backend,
+                store,
+                verb,
+                by=by or acting_user(),
+                progress=progress,
+                after=lambda: undelivered.extend(_deliver(store, verb.token)),
+            )
+        except BaseException:
+            for problem in undelivered:
+                logger.warning("%s", problem.sentence)
+            raise
+        return made.model_copy(update={"warnings": (*made.warnings, *undelivered)}) if undelivered else made
 
-    def token_status(self, token_id: str) -> Token:
-        """Return a token as its store knows it.
+    def token_status(self, token_id: str) -> TokenReport:
+        """Return a token as its store knows it, with the reason of its last step and the model it was registered with.
 
         Raises:
             ValidationError: It is no token ID.
             TokenNotFoundError: There is no such token.
             DatabaseError, ServiceError: The token store fails.
         """
-        return self.token_store.get(parse_token(token_id, ticker=True))
+        return token_report(self.token_store, token_id)
 
     aregister_model = twin(register_model)
     aregister_file = twin(register_file)
     atoken_status = twin(token_status)
 
 
-def _deliver(store: TokenStore, token_id: str) -> None:
-    """Deliver a token's events now; whatever goes wrong, they lie in the outbox and nothing is lost."""
+def _deliver(store: TokenStore, token_id: str) -> list[Problem]:
+    """Deliver a token's events now, and return what was not; it lies in the outbox and nothing is lost."""
+    outbox = outbox_of(store)
+    if outbox is None:
+        return []
     try:
-        if outbox := outbox_of(store):
-            outbox.deliver(token_id=token_id, within=DELIVERY_SECONDS)
+        report = outbox.deliver(token_id=token_id, within=DELIVERY_SECONDS)
     except HokusaiError as error:
-        logger.warning("The events of %s wait to be delivered: %s", token_id, error.what)
-    except Exception:  # noqa: BLE001 - a handler may be anybody's, and what was registered stays so
-        logger.warning("The events of %s wait to be delivered.", token_id, exc_info=True)
+        return [_undelivered(f"The events of {token_id} wait to be delivered: {error.what}", _LATER)]
+    except Exception as error:  # noqa: BLE001 - a handler may be anybody's, and what was registered stays so
+        logger.debug("The events of %s could not be delivered.", token_id, exc_info=True)
+        why = redact(f"{type(error).__name__}: {error}")
+        return [_undelivered(f"The events of {token_id} wait to be delivered: {why}", _LATER)]
+    found = []
+    if report.left:
+        found.append(_undelivered(f"{_counted(report.left)} of {token_id}'s events did not succeed yet.", _LATER))
+    if report.dead:
+        what = f"{_counted(report.dead)} of {token_id}'s events failed for good."
+        found.append(_undelivered(what, "Try again with: hokusai events retry --all; then: hokusai events deliver"))
+    return found
+
+
+def _undelivered(what: str, hint: str) -> Problem:
+    return Problem(field="events", what=what, hint=hint, severity="warning")
+
+
+def _counted(deliveries: int) -> str:
+    return "1 delivery" if deliveries == 1 else f"{deliveries:,} deliveries"

@@ -15,8 +15,8 @@ from hokusai_nb.schema.display import as_json
 if TYPE_CHECKING:
     from hokusai_nb.magics.calling import Call
     from hokusai_nb.schema.display import JsonText
-    from hokusai_nb.schema.lifecycle import Token
     from hokusai_nb.schema.overview import OverviewCard, SettingsCard
+    from hokusai_nb.schema.token_reports import TokenReport
 
 __all__ = ["config", "overview", "token_status"]
 
@@ -40,8 +40,8 @@ def config(call: Call) -> SettingsCard:
     return state.settings_in_force()
 
 
-def token_status(call: Call) -> Token | JsonText:
-    """Show where a token stands."""
+def token_status(call: Call) -> TokenReport | JsonText:
+    """Show where a token stands, and why."""
     verb = call.verb(verbs.TokenStatus)
     found = ModelRegistry().token_status(verb.token)
     return as_json(found) if verb.as_json else found

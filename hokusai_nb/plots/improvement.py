@@ -39,12 +39,16 @@ if TYPE_CHECKING:
 
     from hokusai_nb.schema.records import Lineage, LineageEntry
 
-__all__ = ["FACTS", "LONGEST", "contribution_plot", "improvement_plot", "version_facts"]
+__all__ = ["FACTS", "HOLE", "LONGEST", "contribution_plot", "improvement_plot", "version_facts"]
 
 NEXT = "next"
 """Stands on the axis after the last version: what a new version has to reach."""
 EDGE = 22
 """Pixels between the frame and the first and the last position."""
+RING = 75
+"""Area of a point with a hole, in square pixels."""
+HOLE = 0.4
+"""Share of a point's area that is left open where its value is only declared."""
 CROWD = 60
 """So many points are drawn small."""
 LONGEST = 80
@@ -64,7 +68,7 @@ FACTS = {
 def improvement_plot(lineage: Lineage) -> Plot:
     """Draw the benchmark value over versions, with the best so far and what the next DeltaOne takes.
 
-    One metric is drawn, that of the newest version with a value; of many versions some 200, among
+    One metric is drawn, that of the newest version with a measured value; of many versions some 200, among
     them every new best as long as those are fewer. The subtitle says what is left out.
     """
     series = Series.of(lineage)
@@ -81,7 +85,7 @@ def version_facts(entry: LineageEntry) -> dict[str, str]:
     """Return what a tooltip says of a version, under the keys of `FACTS`; texts of any length come out short."""
     return {
         "version": fitted(entry.version, 20),
-        "value": fitted(entry.benchmark_value or "–", LONGEST),
+        "value": f"{fitted(entry.benchmark_value or '–', LONGEST)}{' (declared)' if entry.is_declared else ''}",
         "contributor": fitted(entry.contributor or "–", LONGEST),
         "over_parent": signed(entry.improvement),
         "over_best": signed(entry.improvement_over_best),
@@ -100,7 +104,7 @@ class _Progress:
 
     def chart(self) -> alt.LayerChart:
         data = alt.InlineData(values=self._rows(), name="versions")
-        layers = [*self._levels(), self._baseline(), self._points(), self._labels()]
+        layers = [*self._levels(), self._baseline(), self._points(), *self._holes(), self._labels()]
         return layered(*layers, width=WIDTH, height=HEIGHT, data=data)
 
     def _rows(self) -> list[dict[str, Any]]:
@@ -110,13 +114,16 @@ class _Progress:
                 "y": self.series.scaled(p.value),
                 "who": self.who.label(p.entry),
                 "size": self._size(p),
+                **({"hole": self._size(p) * HOLE} if p.entry.is_declared else {}),
                 **self._levels_at(p.best),
             }
             for p in self.drawn
         ]
-        return [*rows, {"version": NEXT, **self._levels_at(self.drawn[-1].best)}] if self.series.metric else rows
+        return [*rows, {"version": NEXT, **self._levels_at(self.series.best.value)}] if self.series.metric else rows
 
-    def _levels_at(self, best: Decimal) -> dict[str, float]:
+    def _levels_at(self, best: Decimal | None) -> dict[str, float]:
+        if best is None:
+            return {}
         end = self.series.band_end(best)
         levels = {"best": self.series.scaled(best)} if self.series.metric else {}
         return levels if end is None else {**levels, "target": self.series.scaled(end)}
@@ -124,10 +131,11 @@ class _Progress:
     def _ends(self) -> tuple[float, float]:
         """The ends of the value axis: close around what is drawn, not down to zero."""
         values = [self.series.scaled(p.value) for p in self.drawn]
-        end = self.series.band_end(self.drawn[-1].best)
+        best_value = self.series.best.value
+        end = self.series.band_end(best_value)
         if end is None:
             return padded(values, 0.08)
-        far, best = self.series.scaled(end), self.series.scaled(self.drawn[-1].best)
+        far, best = self.series.scaled(end), self.series.scaled(best_value)
         low, high = padded([*values, far], 0.08)
         # Where the values lie closer together than the band is wide, it takes no more than two thirds.
         room = abs(far - best) / 2
@@ -173,10 +181,18 @@ class _Progress:
             tooltip=tooltips(FACTS),
         )
 
+    def _holes(self) -> list[alt.Chart]:
+        """What makes a ring of the point of a value that is only declared."""
+        if not any(p.entry.is_declared for p in self.drawn):
+            return []
+        holes = alt.Chart().mark_point(filled=True, opacity=1, color=CARD).transform_filter("isValid(datum.hole)")
+        size = alt.Size("hole:Q", scale=None)
+        return [encoded(holes, self._x(), self._y("y"), size=size, tooltip=tooltips(FACTS))]
+
     def _size(self, point: Point) -> int:
-        """Area in square pixels: large for a new best, smaller in a crowd."""
+        """Area in square pixels: large for a new best, with room for a hole where there is one, smaller in a crowd."""
         large = self.series.metric is None or point.gain > 0 or point is self.series.baseline
-        return (110 if large else 45) // (1 if len(self.drawn) <= CROWD else 2)
+        return (RING if point.entry.is_declared else 110 if large else 45) // (1 if len(self.drawn) <= CROWD else 2)
 
     def _labels(self) -> alt.Chart:
         """The names of the levels, to the right of the frame and apart from each other."""

@@ -10,9 +10,9 @@ import altair as alt
 from hokusai_nb.plots.bundle import Plot
 from hokusai_nb.plots.contributors import Contributors, identity
 from hokusai_nb.plots.graph import Graph
-from hokusai_nb.plots.improvement import FACTS, LONGEST, version_facts
+from hokusai_nb.plots.improvement import FACTS, HOLE, LONGEST, version_facts
 from hokusai_nb.plots.layout import RUNS, Layout
-from hokusai_nb.plots.series import Series, counted, nothing_to_draw, shortest
+from hokusai_nb.plots.series import Series, counted, declared_in_words, nothing_to_draw, shortest
 from hokusai_nb.plots.theme import (
     CARD,
     FAINT,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["lineage_plot"]
 
+DISC = 190
+"""Area of a version, in square pixels."""
 VERSION_FACTS = {**FACTS, "metric": "Metric", "parent": "Made from", "aliases": "Aliases", "datasets": "Data sets"}
 
 
@@ -77,6 +79,8 @@ def _remarks(lineage: Lineage, place: Layout) -> list[str]:
     nodes = place.graph.nodes
     if len(nodes) < len(lineage):
         remarks.append(f"{len(nodes):,} of {len(lineage):,} versions drawn; a dashed line passes over the others.")
+    if declared := sum(node.entry.is_declared for node in nodes):
+        remarks.append(f"With a hole: {declared_in_words(declared)}.")
     if any(node.entry.run_id and not node.entry.run for node in nodes):
         remarks.append("Hollow: the run is gone.")
     if hidden := sum(bool(node.entry.aliases) for node in nodes) - len(place.labels):
@@ -101,7 +105,8 @@ class _Picture:
     best: LineageEntry | None
 
     def chart(self) -> alt.LayerChart:
-        layers = [self._guides(), self._lines(), self._runs(), self._data_sets(), self._versions(), *self._texts()]
+        layers = [self._guides(), self._lines(), self._runs(), self._data_sets(), self._versions()]
+        layers += [*self._holes(), *self._texts()]
         return layered(*layers, width=self.place.width, height=self.place.height)
 
     def _at(self) -> tuple[alt.X, alt.Y]:
@@ -177,9 +182,19 @@ class _Picture:
             }
             for node in self.place.graph.nodes
         ]
-        discs = rows_of(rows, "versions").mark_point(filled=True, size=190, strokeWidth=2.2, opacity=1)
+        discs = rows_of(rows, "versions").mark_point(filled=True, size=DISC, strokeWidth=2.2, opacity=1)
         color, ring = self.who.color("contributor"), alt.Stroke("ring:N", scale=None)
         return encoded(discs, *self._at(), color=color, stroke=ring, tooltip=tooltips(VERSION_FACTS))
+
+    def _holes(self) -> list[alt.Chart]:
+        """What makes a ring of the disc of a version whose value is only declared."""
+        rows = [
+            {"x": self.place.x(node), "y": self.place.y(node), **_facts(node.entry)}
+            for node in self.place.graph.nodes
+            if node.entry.is_declared
+        ]
+        holes = rows_of(rows, "holes").mark_point(filled=True, size=DISC * HOLE, opacity=1, color=CARD)
+        return [encoded(holes, *self._at(), tooltip=tooltips(VERSION_FACTS))] if rows else []
 
     def _texts(self) -> list[alt.Chart]:
         """Versions below their discs, aliases above, and what each row is to the left."""

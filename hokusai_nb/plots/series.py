@@ -14,7 +14,7 @@ from hokusai_nb.schema.values import ARITHMETIC
 if TYPE_CHECKING:
     from hokusai_nb.schema.records import Lineage, LineageEntry
 
-__all__ = ["Point", "Series", "counted", "nothing_to_draw", "shortest"]
+__all__ = ["Point", "Series", "counted", "declared_in_words", "nothing_to_draw", "shortest"]
 
 LIMIT = 200
 BESTS = 150
@@ -26,19 +26,20 @@ _SIX_DIGITS = Context(prec=6, traps=[])
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Point:
-    """A version with a value, and where it left the best so far."""
+    """A version with a value, and where it left the best so far; a value that is only declared leaves it as it was."""
 
     entry: LineageEntry
     value: Decimal
-    best: Decimal
-    """Best value up to and with this version; its own value where the metric has no direction."""
+    best: Decimal | None
+    """Best measured value up to and with this version, None before there is one; its own value where the metric has
+    no direction."""
     gain: Decimal
     """How far it moved the best so far, positive where better; 0 where it did not."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """The versions that share the metric of the newest version with a value."""
+    """The versions that share the metric of the newest version with a measured value."""
 
     model: str
     """Name of the model, as it fits a title."""
@@ -52,13 +53,24 @@ class Series:
     without_value: int
     """How many versions have no numeric value."""
 
+    @functools.cached_property
+    def measured(self) -> tuple[Point, ...]:
+        """The points that count: at least one."""
+        return tuple(p for p in self.points if not p.entry.is_declared)
+
+    @property
+    def declared(self) -> tuple[Point, ...]:
+        """The points whose value nobody measured."""
+        return tuple(p for p in self.points if p.entry.is_declared)
+
     @classmethod
     def of(cls, lineage: Lineage) -> Series | None:
-        """Return the series of a lineage; None where no version has a numeric value."""
+        """Return the series of a lineage; None where no version has a measured value."""
         valued = [(entry, value) for entry in lineage if (value := entry.value) is not None]
-        if not valued:
+        newest = next((entry for entry, _ in reversed(valued) if not entry.is_declared), None)
+        if newest is None:
             return None
-        name = valued[-1][0].benchmark_metric or ""
+        name = newest.benchmark_metric or ""
         metric = find_metric(name)
         same = [(e, v) for e, v in valued if same_metric(e.benchmark_metric or "", name)]
         return cls(
@@ -72,13 +84,13 @@ class Series:
 
     @property
     def baseline(self) -> Point:
-        """The first version: what gains are measured from."""
-        return self.points[0]
+        """The first version that was measured: what gains are measured from."""
+        return self.measured[0]
 
     @functools.cached_property
     def best(self) -> Point:
         """The version that first reached the best value."""
-        return next(p for p in reversed(self.points) if p.gain > 0 or p is self.baseline)
+        return next(p for p in reversed(self.measured) if p.gain > 0 or p is self.baseline)
 
     @property
     def total_gain(self) -> Decimal:
@@ -123,7 +135,7 @@ class Series:
     def drawn(self) -> tuple[Point, ...]:
         """What a picture can show: of many versions the ends, the extremes and every new best first."""
         points = self.points
-        ends = {0, len(points) - 1, next(i for i, p in enumerate(points) if p is self.best)}
+        ends = {0, len(points) - 1, *(i for i, p in enumerate(points) if p is self.best or p is self.baseline)}
         ends |= {f(range(len(points)), key=lambda i: points[i].value) for f in (min, max)}
         bests = [i for i, p in enumerate(points) if p.gain > 0]
         kept = [bests[i] for i in thin(len(bests), BESTS)]
@@ -151,7 +163,7 @@ class Series:
     @property
     def outcome(self) -> str:
         """What became of the metric, in one sentence."""
-        first, last, best, n = self.baseline, self.points[-1], self.best, counted(len(self.points), "version")
+        first, last, best, n = self.baseline, self.measured[-1], self.best, counted(len(self.measured), "version")
         start = f"{shortest(first.value)} (version {_number(first)})"
         if first is last:
             return f"One version: the baseline is {start}."
@@ -175,6 +187,8 @@ class Series:
             remarks.append(f"No DeltaOne band: {self.metric_name} is not a fraction between 0 and 1.")
         if (drawn := len(self.drawn)) < len(self.points):
             remarks.append(f"{drawn:,} of {len(self.points):,} versions drawn, {self._kept}.")
+        if self.declared:
+            remarks.append(f"With a hole: {declared_in_words(len(self.declared))}.")
         return [*remarks, *self.omissions]
 
     @property
@@ -207,11 +221,24 @@ class Series:
 
 def _points(valued: list[tuple[LineageEntry, Decimal]], metric: Metric | None) -> tuple[Point, ...]:
     points: list[Point] = []
+    best: Decimal | None = None
     for entry, value in valued:
-        gain = improvement(metric, baseline=points[-1].best, candidate=value) if metric and points else Decimal(0)
-        best = value if gain > 0 or metric is None or not points else points[-1].best
+        gain = Decimal(0)
+        if metric and best is not None and not entry.is_declared:
+            gain = improvement(metric, baseline=best, candidate=value)
+        if metric is None or (not entry.is_declared and (best is None or gain > 0)):
+            best = value
         points.append(Point(entry, value, best, max(gain, Decimal(0))))
     return tuple(points)
+
+
+def declared_in_words(count: int) -> str:
+    """Say of how many versions the value was only declared, and what that means.
+
+    >>> declared_in_words(1)
+    'the value of 1 version was declared, not measured; it counts for nothing'
+    """
+    return f"the value of {counted(count, 'version')} was declared, not measured; it counts for nothing"
 
 
 def _number(point: Point) -> str:
@@ -225,7 +252,8 @@ def nothing_to_draw(lineage: Lineage) -> str:
         return f"{name} has no versions yet, so there is nothing to draw."
     who = "The only version" if len(lineage) == 1 else f"None of the {len(lineage):,} versions"
     has = "has no" if len(lineage) == 1 else "has a"
-    return f"{who} of {name} {has} numeric benchmark value, so there is nothing to draw."
+    kind = "measured" if any(e.value is not None for e in lineage) else "numeric"
+    return f"{who} of {name} {has} {kind} benchmark value, so there is nothing to draw."
 
 
 def counted(n: int, noun: str, plural: str | None = None) -> str:

@@ -83,7 +83,10 @@ class DeliveryReport(pydantic.BaseModel, frozen=True):
             parts.append(f"{self.failed:,} tries failed")
         if self.dead:
             parts.append(f"{self.dead:,} given up (see: hokusai events list --state dead)")
-        return f"{'; '.join(parts)}; {self.left:,} pending."
+        left = f"{self.left:,} pending"
+        if self.left:
+            left += " (why, and until when: hokusai events list --state pending)"
+        return f"{'; '.join(parts)}; {left}."
 
 
 class Backlog(Shown, frozen=True):

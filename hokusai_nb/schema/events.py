@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pydantic
 
-from hokusai_nb.schema.display import grid
+from hokusai_nb.schema.display import grid, printable, shortened
 from hokusai_nb.schema.entries import Entries
 from hokusai_nb.schema.frozen import Frozen, FrozenDict
 from hokusai_nb.schema.lifecycle import Status, Utc, utc_now
@@ -41,9 +41,12 @@ __all__ = [
     "metric_improved",
     "registration_key",
     "site_body",
+    "told_under",
 ]
 
 SOURCE = "hokusai-ml-platform"
+SHOWN_ERROR = 160
+"""Characters of an error in a list."""
 
 
 class EventType(StrEnum):
@@ -129,6 +132,17 @@ class EventDelivery(pydantic.BaseModel, frozen=True):
     next_attempt_at: Utc | None = None
     last_error: str = ""
 
+    @property
+    def sentence(self) -> str:
+        """How far it got; of one that was not delivered also until when it waits, and why."""
+        parts = [f"{self.handler}: {self.state.value} ({self.attempts})"]
+        if self.state is not DeliveryState.DELIVERED:
+            if self.state is DeliveryState.PENDING and self.next_attempt_at is not None:
+                parts.append(f"next try at {self.next_attempt_at:%Y-%m-%d %H:%M:%S} UTC")
+            if self.last_error:
+                parts.append(f"last error: {printable(shortened(self.last_error, SHOWN_ERROR))}")
+        return "; ".join(parts)
+
 
 class EventRecord(pydantic.BaseModel, frozen=True):
     """An event with what became of it."""
@@ -153,7 +167,7 @@ class EventPage(Entries[EventRecord], frozen=True):
                 e.event.event_type.value,
                 e.event.token_id or "–",
                 e.event.timestamp,
-                ", ".join(f"{d.handler}: {d.state.value} ({d.attempts})" for d in e.deliveries) or "–",
+                ", ".join(d.sentence for d in e.deliveries) or "–",
             )
             for e in self
         ]
@@ -218,6 +232,21 @@ def registration_key(model_id: str, token_id: str, run_id: str, version: str) ->
         version: Registry version.
     """
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{model_id}:{token_id}:{run_id}:{version}"))
+
+
+def told_under(model_name: str, token_id: str, run_id: str, version: str) -> str:
+    """Return the key under which a registration is told of once.
+
+    Unlike the key that is sent, it has the model's name: two models of one run may have the same version.
+
+    Args:
+        model_name: Registered model.
+        token_id: The token id.
+        run_id: MLflow run; empty where there is none.
+        version: Registry version.
+    """
+    sent = registration_key(token_id.lower(), token_id, run_id, version)
+    return str(uuid.uuid5(uuid.UUID(sent), model_name))
 
 
 def site_body(token_id: str, facts: RegistrationFacts, timestamp: str) -> dict[str, Any]:

@@ -165,7 +165,7 @@ class Token(Shown, frozen=True):
         lapsed = self.lease_until is None or self.lease_until <= now
         return self.model_status is Status.REGISTERING and not lapsed
 
-    def _grid(self) -> tuple[Markup, str]:
+    def _rows(self) -> list[tuple[str, object]]:
         rows: list[tuple[str, object]] = [("Status", self.model_status.value)]
         if self.metric_name:
             rows.append(("Benchmark", f"{self.metric_name} = {self.metric_value or '–'}"))
@@ -175,8 +175,11 @@ class Token(Shown, frozen=True):
         if self.lease_until:
             rows.append(("Held until", f"{self.lease_until:%Y-%m-%d %H:%M:%S} UTC"))
         rows.append(("Updated", f"{self.updated_at:%Y-%m-%d %H:%M:%S} UTC"))
+        return rows
+
+    def _grid(self) -> tuple[Markup, str]:
         notes = [SIMULATED] if self.simulated else []
-        return grid(f"Token {self.token_id}", rows, notes=notes)
+        return grid(f"Token {self.token_id}", self._rows(), notes=notes)
 
 
 class TokenPage(Entries[Token], frozen=True):
@@ -232,6 +235,8 @@ class TokenHistory(Shown, frozen=True):
 def no_such_token(token_id: str) -> TokenNotFoundError:
     """Return the error for a token that the store does not know."""
     hint = f"Check the ID, or create it for local work: hokusai token create {printable(token_id)}"
+    for problem in check_token(token_id, ticker=True):
+        hint = problem.hint  # such a token cannot be created
     return TokenNotFoundError(f"Token not found: {quoted(token_id)}.", hint)
 
 

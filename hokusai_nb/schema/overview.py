@@ -13,7 +13,7 @@ from hokusai_nb.schema.runs import RunFacts, RunModel
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-__all__ = ["OverviewCard", "Setting", "SettingsCard"]
+__all__ = ["OverviewCard", "Setting", "SettingsCard", "ShellOverview"]
 
 SHOWN_FACTS = 8
 
@@ -61,6 +61,20 @@ class OverviewCard(Shown, frozen=True):
             ("Its metrics", _some([f"{name} = {value!r}" for name, value in self.run.metrics.items()])),
             ("Its models", _some(list(dict.fromkeys(model.name for model in self.models)))),
         ]
+
+
+class ShellOverview(OverviewCard, frozen=True):
+    """The same card for a shell, which has other lines to type next, and no current run."""
+
+    @property
+    def next_steps(self) -> tuple[str, ...]:
+        """Commands to type next."""
+        return (
+            "hokusai model register-run my-model --token MSG-AI --metric accuracy --run RUN",
+            "hokusai model register --help",
+            "hokusai model list",
+            "hokusai model lineage my-model",
+        )
 
 
 def _some(items: list[str]) -> str:

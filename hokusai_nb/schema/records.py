@@ -15,6 +15,7 @@ from hokusai_nb.schema.entries import SHOWN_ROWS, Entries
 from hokusai_nb.schema.frozen import Frozen, FrozenDict
 from hokusai_nb.schema.metrics import find_metric
 from hokusai_nb.schema.problems import Problem
+from hokusai_nb.schema.registrations import SOURCE_TAG
 from hokusai_nb.schema.runs import Dataset, RunFacts, RunModel
 from hokusai_nb.schema.tags import CONTRIBUTOR_TAGS, KEY_TAG, NOTEBOOK_PREFIX, REQUIRED_TAGS
 from hokusai_nb.schema.values import to_decimal
@@ -87,6 +88,21 @@ class RegisteredModel(Shown, frozen=True):
         return to_decimal(self.benchmark_value)
 
     @property
+    def is_declared(self) -> bool:
+        """Whether nobody measured the value: it is the baseline, recorded where nothing else was found."""
+        return self.tags.get(SOURCE_TAG) == "declared"
+
+    @property
+    def measured(self) -> Decimal | None:
+        """The value if it counts: a number, and not only declared."""
+        return None if self.is_declared else self.value
+
+    @property
+    def shown_value(self) -> str:
+        """The benchmark value as a table says it: a dash where there is none, marked where it is declared."""
+        return f"{self.benchmark_value or '–'}{' (declared)' if self.is_declared else ''}"
+
+    @property
     def contributor(self) -> str | None:
         """Address of the contributor, under either of its tags."""
         return next((self.tags[key] for key in CONTRIBUTOR_TAGS if key in self.tags), None)
@@ -100,7 +116,7 @@ class RegisteredModel(Shown, frozen=True):
         state = "Would register" if self.dry_run else "Registered" if self.created else "Already registered"
         rows: list[tuple[str, object]] = [
             ("Token", self.token_id or "–"),
-            ("Benchmark", f"{self.benchmark_metric or '–'} = {self.benchmark_value or '–'}"),
+            ("Benchmark", f"{self.benchmark_metric or '–'} = {self.shown_value}"),
         ]
         if self.contributor:
             rows.append(("Contributor", self.contributor))
@@ -119,13 +135,14 @@ class LineageEntry(RegisteredModel, frozen=True):
 
     Improvements are exact, in the metric's own unit, positive where this version is better by
     the metric's direction, and None where the two versions' metrics differ, have no declared
-    direction or are no numbers.
+    direction or are no numbers. A value that is only declared has no improvement, and others have
+    none over it: theirs are over the measured versions before it.
     """
 
     parent: str | None = None
     """Version this one was made from: tag ``previous_version``, else the version before."""
     improvement: Decimal | None = None
-    """Over the parent."""
+    """Over the parent, or the nearest of its own that was measured."""
     improvement_over_best: Decimal | None = None
     """Over the best earlier version of the same metric."""
     is_best: bool = False
@@ -158,7 +175,7 @@ class ModelList(Entries[RegisteredModel], frozen=True):
                 m.version,
                 m.token_id or "–",
                 m.benchmark_metric or "–",
-                m.benchmark_value or "–",
+                m.shown_value,
                 short_address(m.contributor or "–"),
                 when(m.creation_timestamp),
             )
@@ -188,13 +205,13 @@ class Lineage(Entries[LineageEntry], frozen=True):
 
     @property
     def baseline(self) -> LineageEntry | None:
-        """The first version that has a numeric benchmark value."""
-        return next((e for e in self.entries if e.value is not None), None)
+        """The first version that has a measured benchmark value."""
+        return next((e for e in self.entries if e.measured is not None), None)
 
     @property
     def best(self) -> LineageEntry | None:
-        """The best version by the metric of the newest one that has a value."""
-        newest = next((e for e in reversed(self.entries) if e.value is not None), None)
+        """The best version by the metric of the newest one that has a measured value."""
+        newest = next((e for e in reversed(self.entries) if e.measured is not None), None)
         metric = find_metric(newest.benchmark_metric or "") if newest else None
         leaders = (e for e in reversed(self.entries) if e.is_best)
         return next((e for e in leaders if metric and find_metric(e.benchmark_metric or "") == metric), None)
@@ -207,7 +224,7 @@ class Lineage(Entries[LineageEntry], frozen=True):
                 e.version,
                 e.parent or "–",
                 e.benchmark_metric or "–",
-                e.benchmark_value or "–",
+                e.shown_value,
                 signed(e.improvement),
                 signed(e.improvement_over_best),
                 short_address(e.contributor or "–"),
@@ -221,12 +238,14 @@ class Lineage(Entries[LineageEntry], frozen=True):
         metric = find_metric(shown[-1].benchmark_metric or "") if shown else None
         if metric:
             notes.append(f"{metric.name}: {metric.direction.in_words}.")
+        if any(e.is_declared for e in shown):
+            notes.append("Declared: nobody measured the value, so it is no improvement and nothing is measured by it.")
         notes += [p.sentence for p in self.problems]
         return grid(f"Lineage of {self.name}", rows, head, [*_simulated(self.entries), *notes])
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per version; values and improvements are floats, the text stays beside them."""
-        return _frame(self.entries, ["parent", "improvement", "improvement_over_best", "is_best"])
+        return _frame(self.entries, ["parent", "improvement", "improvement_over_best", "is_best", "is_declared"])
 
     def plot(self, kind: str = "improvement") -> Any:
         """Draw the lineage.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
 import pydantic
 
+from hokusai_nb.errors import MetricValidationError, ValidationError
 from hokusai_nb.schema.display import SIMULATED, Shown, grid, signed
 from hokusai_nb.schema.frozen import Frozen, FrozenDict
 from hokusai_nb.schema.lifecycle import SiteTokenId, Status
@@ -20,14 +21,28 @@ from hokusai_nb.schema.verbs import Contributor, ExtraTags, Option, Verb
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-__all__ = ["PerformanceSource", "RegisterFile", "Registration"]
+__all__ = ["METRIC_FAILED", "SOURCE_TAG", "PerformanceSource", "RegisterFile", "Registration"]
+
+METRIC_FAILED = "Metric Validation Failed: "
+"""What every message begins with that refuses a metric or a value."""
+SOURCE_TAG = "hokusai.performance_source"
+"""Tag that says where a version's value comes from: a `PerformanceSource`."""
 
 PerformanceSource: TypeAlias = Literal["given", "run", "metrics.json", "mlmodel", "declared"]
 """Where the measured value comes from: ``--value``, the run's metric, the file, the MLmodel's run, or nowhere."""
 
 
+def _check_number(value: object, field: str) -> list[Problem]:
+    found = check_decimal(value, field=field)
+    return [p.model_copy(update={"what": f"{METRIC_FAILED}{field}: {p.what}"}) for p in found]
+
+
 def _check_baseline(value: object) -> list[Problem]:
-    return check_decimal(value, field="baseline")
+    return _check_number(value, "baseline")
+
+
+def _check_value(value: object) -> list[Problem]:
+    return _check_number(value, "value")
 
 
 class RegisterFile(Verb):
@@ -41,7 +56,9 @@ class RegisterFile(Verb):
     """Benchmark metric of the catalogue, such as auroc."""
     baseline: Annotated[str, pydantic.BeforeValidator(checked(_check_baseline, format_decimal)), Option("--baseline")]
     """What the model has to reach, in the metric's own unit."""
-    value: Annotated[DecimalText | None, Option("--value")] = None
+    value: Annotated[
+        Annotated[str, pydantic.BeforeValidator(checked(_check_value, format_decimal))] | None, Option("--value")
+    ] = None
     """What it reached; read from the run, metrics.json or the MLmodel's run if left out."""
     run: Annotated[str | None, Option("--run-id", suggest="run_ids", metavar="RUN")] = None
     """MLflow run that measured it."""
@@ -55,6 +72,21 @@ class RegisterFile(Verb):
     """Check everything, write nothing."""
     as_json: Annotated[bool, Option("--json")] = False
     """Print JSON."""
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Return the validated verb.
+
+        Raises:
+            MetricValidationError: The baseline or the value is no number.
+            ValidationError: Some other field is wrong.
+        """
+        try:
+            return super().parse(values)
+        except ValidationError as error:
+            if not error.what.startswith(METRIC_FAILED):
+                raise
+            raise MetricValidationError(error.problems) from None
 
     @pydantic.model_validator(mode="after")
     def _fields_agree(self) -> Self:
@@ -117,7 +149,7 @@ class Registration(Shown, frozen=True):
     """Page of the version in MLflow's own UI, where a server has one."""
 
     def _grid(self) -> tuple[Markup, str]:
-        state = "Would register" if self.dry_run else "Registered"
+        state = "Would register" if self.dry_run else "Registered" if self.created else "Registered before:"
         rows: list[tuple[str, object]] = [
             ("Token", f"{self.token_id} ({self.status.value})"),
             ("Benchmark", f"{self.metric_name} = {self.metric_value}"),

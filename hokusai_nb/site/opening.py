@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hokusai_nb.site.outbox import Outbox
     from hokusai_nb.site.store import TokenStore
 
-__all__ = ["describe_store", "open_database", "open_store", "outbox_of"]
+__all__ = ["describe_store", "has_default_file", "open_database", "open_store", "outbox_of"]
 
 _opening = threading.Lock()
 
@@ -79,17 +79,30 @@ def describe_store() -> str:
     return describe(resolved(place)) if isinstance(place, DatabaseConfig) else f"the Hokusai API at {place}"
 
 
-def open_database(database: DatabaseConfig | None = None) -> Database:
+def has_default_file() -> bool:
+    """Whether the SQLite file that is used where nothing else is named was made already; it is not opened."""
+    return Path(default_database().database).is_file()
+
+
+def open_database(database: DatabaseConfig | None = None, *, connections: int | None = None) -> Database:
     """Return the database of the arguments or the settings, or else the user's SQLite file; nothing is contacted.
 
     In mock mode it is a SQLite file of this process's own.
+
+    Args:
+        database: A database.
+        connections: How many threads have to be able to work with it at once; as many as usual if left out.
 
     Raises:
         DatabaseConnectionError: Its driver is not installed.
     """
     if settings().mock_mode:
-        return _mock_database(os.getpid())
-    return _database(database or settings().database or default_database())
+        found = _mock_database(os.getpid())
+    else:
+        found = _database(database or settings().database or default_database())
+    if connections is not None:
+        found.allow(connections)
+    return found
 
 
 def outbox_of(store: TokenStore) -> Outbox | None:

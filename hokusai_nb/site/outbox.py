@@ -65,7 +65,8 @@ class Outbox:
         database: Where the events are.
         sender: How webhooks are posted; by the settings if left out.
         tries: After how many a delivery is given up.
-        refused_tries: The same where the receiver says that it will not take the event.
+        refused_tries: The same for tries in a row to which the receiver says that it will not take the
+            event; one that fails otherwise begins the row anew.
         first_pause: Seconds before the second try at most.
         longest_pause: Seconds before any try at most, also where a receiver asks for more.
         claim_seconds: After how long another worker takes over from one that died. Posts keep well
@@ -88,7 +89,8 @@ class Outbox:
     ) -> None:
         self.database = database
         self._sender = sender or Sender(allow_private=settings().webhook_allow_private)
-        self._most = {Verdict.LATER: tries, Verdict.REFUSED: min(tries, refused_tries), Verdict.GONE: 1}
+        self._tries = tries
+        self._refused_tries = refused_tries
         self._pause = tenacity.wait_random_exponential(multiplier=first_pause, max=longest_pause)
         self._longest_pause = longest_pause
         self._claim_seconds = claim_seconds
@@ -221,13 +223,14 @@ class Outbox:
             return Outcome(claim, DeliveryState.DELIVERED)
         if answer.verdict is Verdict.UNTRIED:
             return Outcome(claim, None)
-        tried = claim.attempts + 1
-        if tried >= self._most[answer.verdict]:
-            return Outcome(claim, DeliveryState.DEAD, answer.error)
+        tried, refused = claim.attempts + 1, answer.verdict is Verdict.REFUSED
+        given_up = tried >= self._tries or (refused and claim.refusals + 1 >= self._refused_tries)
+        if given_up or answer.verdict is Verdict.GONE:
+            return Outcome(claim, DeliveryState.DEAD, answer.error, refused=refused)
         state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
         state.attempt_number = tried
         pause = max(self._pause(state), min(answer.retry_after or 0.0, self._longest_pause))
-        return Outcome(claim, DeliveryState.PENDING, answer.error, pause)
+        return Outcome(claim, DeliveryState.PENDING, answer.error, pause, refused)
 
     def _secret(self, claims: Sequence[Claim]) -> str | None:
         secret = settings().site_webhook_secret

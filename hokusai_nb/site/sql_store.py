@@ -11,7 +11,7 @@ from hokusai_nb.backends.sql.event_list import list_events
 from hokusai_nb.backends.sql.paging import check_limit
 from hokusai_nb.backends.sql.types import storable
 from hokusai_nb.errors import TokenStatusError, ValidationError
-from hokusai_nb.schema.events import events_of, registration_key
+from hokusai_nb.schema.events import events_of, told_under
 from hokusai_nb.schema.lifecycle import Status, Transition, no_such_token, require_allowed
 from hokusai_nb.schema.problems import Problem, raise_for
 from hokusai_nb.schema.tokens import check_token, fold_token
@@ -185,7 +185,7 @@ def _is_taken(found: Stored, change: TokenChange, now: dt.datetime) -> bool:
 
 def _registered_under(token_id: str, facts: RegistrationFacts) -> str:
     """Return the key that a report of the same registration has too, so that it is told once."""
-    return registration_key(token_id.lower(), token_id, facts.mlflow_run_id, facts.version)
+    return told_under(facts.model_name, token_id, facts.mlflow_run_id, facts.version)
 
 
 def _columns(facts: RegistrationFacts | None) -> dict[str, str | None]:

@@ -79,7 +79,7 @@ class Inquiry:
         self._asked: Question | None = None
         self._answer: tuple[Question, Preview] | None = None
         self._asked_token: tuple[str, int] | None = None
-        self._doubted: tuple[tuple[str, int], tuple[Problem, ...]] | None = None
+        self._doubted: tuple[tuple[str, int], tuple[Problem, ...] | None] | None = None
         self._look = Background(self._look_ahead, self._take_preview)
         self._check = Background(self._doubts_about, self._take_doubts)
         self._learn = Background(self._load_facts, self._take_facts, pause=0)
@@ -146,7 +146,7 @@ class Inquiry:
     def doubts(self, token_id: str) -> tuple[Problem, ...] | None:
         """Return what the token store has against a token, nothing where it is in draft.
 
-        None where nobody said where tokens are, or where it is not known yet: it is asked for then.
+        None where there is no token store to ask, or where it is not known yet: it is asked for then.
         """
         if not self.registry.names_token_store:
             return None
@@ -201,10 +201,10 @@ class Inquiry:
         except BaseException as error:  # noqa: BLE001 - as above
             return Facts(asked=True, trouble=_told(error))
 
-    def _doubts_about(self, question: tuple[str, int]) -> tuple[Problem, ...]:
+    def _doubts_about(self, question: tuple[str, int]) -> tuple[Problem, ...] | None:
         return ask_doubts(self.registry, question[0]).answer()
 
-    def _take_doubts(self, question: tuple[str, int], doubts: tuple[Problem, ...]) -> None:
+    def _take_doubts(self, question: tuple[str, int], doubts: tuple[Problem, ...] | None) -> None:
         self._doubted = (question, doubts)
         self._answered()
 

@@ -82,7 +82,7 @@ def test_a_length_that_is_no_number_of_bytes_is_refused(length):
         await receive()
         await hello(scope, receive, send)
 
-    app = BoundedBodies(read, limit=lambda _: 1000)
+    app = BoundedBodies(read, limit=lambda _method, _path: 1000)
     assert serve(app, headers=[(b"content-length", length.encode())])[0] == 413
 
 
@@ -95,7 +95,7 @@ def test_an_answer_that_has_begun_is_broken_off_when_the_body_is_too_large():
         async def endless():
             return {"type": "http.request", "body": b"x" * 100, "more_body": True}
 
-        await BoundedBodies(talk_first, limit=lambda _: 10)(scope, endless, send)
+        await BoundedBodies(talk_first, limit=lambda _method, _path: 10)(scope, endless, send)
 
     with pytest.raises(guards._TooLargeError):
         serve(app)
@@ -112,6 +112,18 @@ def test_an_uploaded_artifact_has_a_limit_of_its_own(api):
             head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.keys['admin']}\r\n"
             connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {size}\r\n\r\n".encode())
             assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize("prefix", ["/api/2.0", "/ajax-api/2.0"])
+def test_only_what_mlflow_writes_as_it_comes_may_be_large(start, prefix):
+    api = start(mlflow_body_limit=1000, upload_limit=5000)
+    path = f"/api/mlflow{prefix}/mlflow-artifacts/artifacts/0/big.bin"
+    statuses = {
+        method: raw(api, method, path, body=b"x" * 2000)[0] for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+    }
+    assert statuses.pop("PUT") == 502  # passed on, to where nothing listens
+    assert set(statuses.values()) == {413}
+    assert raw(api, "PUT", path, body=b"x" * 6000)[0] == 413
 
 
 @pytest.mark.parametrize("path", ["/api/v1/health", "/api/v1/tokens", "/nothing", "/openapi.json"])

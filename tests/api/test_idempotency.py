@@ -105,3 +105,25 @@ def test_a_request_that_takes_too_long_elsewhere_is_to_be_sent_again_later(token
     answer = post(tokens_api, "k", {"token_id": "MSG-AI"})
     assert (answer.status, answer.json()["error"]) == (409, "ConflictError")
     assert answer.headers["retry-after"] == "1"
+
+
+def refuse(api, change):
+    """Have the database refuse a change of the answers that are kept, from now on."""
+    with Database.at(api.database).transaction() as connection:
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER refusing BEFORE {change} ON idempotency_keys BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+
+
+def test_what_was_carried_out_is_answered_though_the_answer_cannot_be_kept(tokens_api, caplog):
+    refuse(tokens_api, "UPDATE")
+    answer = post(tokens_api, "k", {"token_id": "MSG-AI"})
+    assert (answer.status, answer.json()["token_id"]) == (201, "MSG-AI")
+    assert [r.levelname for r in caplog.records if "An answer cannot be repeated: " in r.getMessage()] == ["WARNING"]
+
+
+def test_a_refusal_is_answered_though_the_request_cannot_be_given_back(tokens_api, caplog):
+    refuse(tokens_api, "DELETE")
+    answer = post(tokens_api, "k", {"to": "archived"}, path="/api/v1/tokens/MSG-AI/changes")
+    assert (answer.status, answer.json()["error"]) == (404, "TokenNotFoundError")
+    assert [r.levelname for r in caplog.records if "can be sent again only" in r.getMessage()] == ["WARNING"]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import http.client
 import json
+import secrets
 import socket
 import subprocess
 import sys
@@ -10,14 +12,17 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import zlib
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import mlflow
 import pytest
 import uvicorn
+from google.protobuf.json_format import Parse
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
@@ -756,6 +761,136 @@ def test_a_trace_is_not_led_outside_mlflow(address):
         status, _, document = sent(address, "/api/3.0/mlflow/traces/tr-1/tags", body)
         assert status == 400
         assert "keeps no artifacts at" in document["message"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["/etc", "s3://bucket/x", "http://127.0.0.1:1/", "mlflow-artifacts:/../etc"])
+@pytest.mark.parametrize("key", ["mlflow.trace.archiveLocation", "MLflow.trace.archiveLocation "])
+def test_no_archived_trace_is_looked_for_outside_mlflow(address, place, key):
+    new = trace_info(secrets.token_hex(16))
+    new["trace_info"]["tags"] = {key: place, "mlflow.trace.spansLocation": "ARCHIVE_REPO"}
+    status, _, document = sent(address, "/api/3.0/mlflow/traces", {"trace": new})
+    assert status == 400
+    assert "keeps no artifacts at" in document["message"]
+
+
+def trace_info(trace_id):
+    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}
+    times = {"request_time": "2026-01-02T03:04:05Z", "state": "OK"}
+    return {"trace_info": {"trace_id": trace_id, "trace_location": place, **times, "tags": {}}}
+
+
+@pytest.mark.slow
+def test_the_id_of_a_trace_does_not_lead_outside_mlflow(address, tmp_path):
+    (tmp_path / "traces.json").write_text('{"spans": [], "leak": 1}')
+    for trace_id in (f"../../../../../../../../..{tmp_path}#", "tr-1?", "tr-%2e%2e", "..", "a/../../b", "a\\..\\b"):
+        for new in ({"trace": trace_info(trace_id)}, {"trace": {"traceInfo": {"traceId": trace_id}}}):
+            status, _, document = sent(address, "/api/3.0/mlflow/traces", new)
+            assert (status, document["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), trace_id
+    made = sent(address, "/api/3.0/mlflow/traces", {"trace": trace_info(f"tr-{secrets.token_hex(16)}")})
+    assert made[0] == 200
+
+
+@pytest.mark.slow
+def test_a_stock_client_traces_and_reads_its_spans(address, monkeypatch):
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(address)
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_TRACE_LOGGING", "false")
+    try:
+        with mlflow.start_span("asked", attributes={"layers": 3}) as span:
+            span.set_inputs({"question": "ü"})
+            mlflow.update_current_trace(tags={"team": "a"})
+        found = mlflow.MlflowClient(address).get_trace(span.trace_id)
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert found.info.tags["team"] == "a"
+    assert [(s.name, s.inputs, s.get_attribute("layers")) for s in found.data.spans] == [
+        ("asked", {"question": "ü"}, 3)
+    ]
+
+
+SPANS = "/v1/traces"
+
+
+def spans_of(trace_id, **attributes):
+    listed = [{"key": key, "value": {"stringValue": value}} for key, value in attributes.items()]
+    span = {"traceId": trace_id, "spanId": secrets.token_hex(8), "name": "r", "attributes": listed}
+    span |= {"startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+    return {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+
+
+def as_protobuf(spans):
+    from mlflow.server.otel_api import _convert_otlp_json_ids_to_base64
+
+    return Parse(_convert_otlp_json_ids_to_base64(json.dumps(spans).encode()), ExportTraceServiceRequest())
+
+
+def send_spans(address, body, kind="application/json", key="register", **headers):
+    said = {"Authorization": f"Bearer {key}", "Content_Type": kind, "X_MLflow_Experiment_Id": "0", **headers}
+    status, _, answer = ask("POST", address, SPANS, body, **said)
+    return status, answer
+
+
+def forms(spans):
+    """A request in each form that MLflow reads: body, type and encoding."""
+    plain = json.dumps(spans).encode()
+    packed = as_protobuf(spans).SerializeToString()
+    raw = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return [
+        (plain, "application/json", {}),
+        (plain, "application/json; charset=utf-8", {}),
+        (packed, "application/x-protobuf", {}),
+        (gzip.compress(packed), "application/x-protobuf", {"Content_Encoding": "gzip"}),
+        (gzip.compress(plain), "application/json", {"Content_Encoding": "GZIP"}),
+        (zlib.compress(packed), "application/x-protobuf", {"Content_Encoding": "deflate"}),
+        (raw.compress(packed) + raw.flush(), "application/x-protobuf", {"Content_Encoding": "deflate"}),
+    ]
+
+
+@pytest.mark.slow
+def test_spans_arrive_in_each_form_that_mlflow_reads(address):
+    for _ in range(2):
+        trace_id = secrets.token_hex(16)
+        for body, kind, headers in forms(spans_of(trace_id, **{"mlflow.traceTag.team": "a"})):
+            status, answer = send_spans(address, body, kind, **headers)
+            assert (status, answer) == (200, b""), (kind, headers)
+        info = mlflow.MlflowClient(address).get_trace(f"tr-{trace_id}").info
+        assert info.tags["team"] == "a"
+
+
+@pytest.mark.slow
+def test_no_span_leads_a_trace_outside_mlflow(address, tmp_path):
+    (tmp_path / "traces.json").write_text('{"spans": [], "leak": 1}')
+    trace_id = secrets.token_hex(16)
+    led = {
+        "mlflow.traceTag.mlflow.artifactLocation": tmp_path.as_uri(),
+        "mlflow.traceTag.mlflow.trace.spansLocation": "ARTIFACT_REPO",
+    }
+    for body, kind, headers in forms(spans_of(trace_id, **led)):
+        status, answer = send_spans(address, body, kind, **headers)
+        assert (status, json.loads(answer)["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), (kind, headers)
+    key = {"Authorization": "Bearer read"}
+    found = ask("GET", address, f"/ajax-api/3.0/mlflow/get-trace-artifact?request_id=tr-{trace_id}", **key)
+    assert found[0] >= 400
+    assert b"leak" not in found[2]
+
+
+@pytest.mark.parametrize("path", [SPANS, f"{SPANS}/", f"/prefix{SPANS}", "/V1/traces"])
+def test_spans_are_checked_by_any_path(front, behind, path):
+    body = json.dumps(spans_of("0" * 32, **{"mlflow.traceTag.mlflow.trace.archiveLocation": "/etc"})).encode()
+    for method in ("POST", "PUT"):
+        assert problem(ask(method, front, path, body, Content_Type="application/json"))[0] == 400
+    assert behind.seen == []
+
+
+def test_spans_are_passed_on_as_they_were_checked(front, behind):
+    spans = spans_of("a" * 32, team="a")
+    for body, kind, headers in forms(spans):
+        assert ask("POST", front, SPANS, body, Content_Type=kind, **headers)[0] == 200
+    for seen in behind.seen:
+        assert ExportTraceServiceRequest.FromString(seen.body) == as_protobuf(spans)
+        assert seen.headers["content-type"] == "application/x-protobuf"
+        assert "content-encoding" not in seen.headers
 
 
 @pytest.mark.slow

@@ -4,7 +4,9 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
+import warnings
 
 import pytest
 from fastapi import FastAPI
@@ -13,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
 from hokusai_nb.api import observing
-from hokusai_nb.api.observing import Metrics, Observed, log_as_json
+from hokusai_nb.api.observing import Metrics, Observed, join_logs, log_as_json
 from hokusai_nb.errors import DatabaseError
 from hokusai_nb.log import logger
 from tests.apis import Api, app_thread
@@ -66,8 +68,11 @@ def stderr(monkeypatch):
     before = root.handlers[:], root.level, logger.level, access.level
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    logging.captureWarnings(capture=False)
     log_as_json("WARNING")
     yield written
+    logging.captureWarnings(capture=False)
     root.handlers[:] = before[0]
     root.setLevel(before[1])
     logger.setLevel(before[2])
@@ -176,6 +181,52 @@ def test_a_line_of_the_package_is_json_too(stderr):
     (line,) = lines(stderr)
     assert line["message"] == "Line\nbreak of postgresql://***@db/x"
     assert line["time"].endswith("Z")
+
+
+def test_a_library_with_a_handler_of_its_own_logs_as_json_too(stderr, request):
+    library = logging.getLogger("library.with.handler")
+    library.addHandler(logging.StreamHandler(stderr))
+    library.propagate = False
+    request.addfinalizer(library.handlers.clear)
+    join_logs()
+    library.error("Exception on %s", "/x", exc_info=RuntimeError("postgresql://me:s3cret@db/x"))
+    (line,) = lines(stderr)
+    assert (line["logger"], line["level"], line["message"]) == ("library.with.handler", "error", "Exception on /x")
+    assert "RuntimeError: postgresql://***@db/x" in line["trace"]
+
+
+def test_a_file_of_a_library_s_own_stays_as_it_is(stderr, request, tmp_path):
+    library = logging.getLogger("library.with.file")
+    handler = logging.FileHandler(tmp_path / "log")
+    library.addHandler(handler)
+    request.addfinalizer(handler.close)
+    request.addfinalizer(library.handlers.clear)
+    join_logs()
+    library.error("plain")
+    assert (tmp_path / "log").read_text() == "plain\n"
+    assert [line["message"] for line in lines(stderr)] == ["plain"]
+
+
+def test_a_warning_is_logged_as_json(stderr):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("postgresql://me:s3cret@db/x is old", stacklevel=1)
+    (line,) = lines(stderr)
+    assert (line["logger"], line["level"]) == ("py.warnings", "warning")
+    assert "postgresql://***@db/x is old" in line["message"]
+
+
+def test_a_thread_that_fails_is_logged_as_json(stderr):
+    def fail():
+        msg = "s3cret is whsec_abcdef"
+        raise RuntimeError(msg)
+
+    thread = threading.Thread(target=fail, name="worker")
+    thread.start()
+    thread.join()
+    (line,) = lines(stderr)
+    assert (line["level"], line["message"]) == ("error", "Thread worker failed.")
+    assert "RuntimeError: s3cret is whsec_***" in line["trace"]
 
 
 def test_the_metrics_of_a_server_need_a_key_and_name_its_routes(tokens_api):

@@ -1,4 +1,7 @@
 import json
+import sqlite3
+import threading
+from contextlib import closing, contextmanager
 
 import pytest
 from fastapi import FastAPI
@@ -14,7 +17,10 @@ from hokusai_nb.api.problems import (
     status_of,
     use_problems,
 )
+from hokusai_nb.backends.http import HokusaiClient, transport
+from hokusai_nb.backends.sql import engines
 from hokusai_nb.errors import HokusaiError
+from hokusai_nb.schema.lifecycle import NewToken
 from hokusai_nb.schema.problems import Problem
 from tests.apis import Api, app_thread
 
@@ -24,9 +30,12 @@ STATUS = {
     "BaselineError": 422,
     "ConflictError": 409,
     "ConnectionFailedError": 503,
+    "DatabaseAccessError": 503,
+    "DatabaseBusyError": 503,
     "DatabaseConnectionError": 503,
     "DatabaseError": 500,
     "EventNotFoundError": 404,
+    "FileAccessError": 422,
     "HokusaiError": 500,
     "KeyNotFoundError": 404,
     "MetricValidationError": 422,
@@ -37,10 +46,12 @@ STATUS = {
     "NotFoundError": 404,
     "RateLimitError": 429,
     "ReadOnlyError": 502,
+    "RegistryAccessError": 502,
     "RegistryError": 502,
     "RunNotFoundError": 404,
     "ServiceConnectionError": 503,
     "ServiceError": 502,
+    "SettingsError": 500,
     "TokenBusyError": 409,
     "TokenExistsError": 409,
     "TokenNotFoundError": 404,
@@ -92,6 +103,7 @@ def test_problems_name_field_and_repair():
         (errors.RateLimitError("Wait.", "", 2.2), "3"),
         (errors.RateLimitError("Wait."), "1"),
         (errors.DatabaseConnectionError("Away."), "1"),
+        (errors.DatabaseBusyError("Locked."), "1"),
         (Refusal(409, "Wait.", retry_after=0.2), "1"),
         (errors.ConflictError("Never."), None),
     ],
@@ -160,3 +172,42 @@ def test_an_address_or_a_method_that_is_not_there_is_a_problem_too(client):
 def test_a_route_that_raises_one_of_our_errors_answers_with_it(client):
     answer = client.ask("GET", "/busy", key=None)
     assert (answer.status, answer.json()["error"]) == (409, "TokenBusyError")
+
+
+@contextmanager
+def locked(api):
+    """Hold the lock of a server's SQLite file, as another process does."""
+    with closing(sqlite3.connect(api.database.database, isolation_level=None, check_same_thread=False)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def test_a_database_that_stays_locked_is_no_failure_of_the_server(start, monkeypatch):
+    monkeypatch.setattr(engines, "WAIT_SECONDS", 0.1)
+    api = start(deliver_events=False)
+    for headers in ({}, {"Idempotency-Key": "k"}):
+        with locked(api):
+            answer = api.ask("POST", "/api/v1/tokens", {"token_id": "MSG-AI"}, headers=headers)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert (answer.json()["error"], answer.json()["retry_after"]) == ("DatabaseBusyError", 1.0)
+    assert api.ask("POST", "/api/v1/tokens", {"token_id": "MSG-AI"}, headers={"Idempotency-Key": "k"}).status == 201
+
+
+def test_a_client_waits_for_a_database_that_is_locked_for_a_while(start, monkeypatch):
+    monkeypatch.setattr(engines, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(transport, "PATIENCE_SECONDS", 0.5)  # what a server that is away is given
+    api = start(deliver_events=False)
+    with locked(api) as connection, HokusaiClient(api.url, api.keys["admin"]) as client:
+        release = threading.Timer(1.0, connection.execute, ("ROLLBACK",))
+        release.start()
+        assert client.create_token(NewToken(token_id="MSG-AI")).token_id == "MSG-AI"
+        release.join()
+    monkeypatch.setattr(transport, "BUSY_SECONDS", 0.5)
+    with (
+        locked(api),
+        HokusaiClient(api.url, api.keys["admin"]) as client,
+        pytest.raises(errors.DatabaseBusyError, match="another process keeps it locked"),
+    ):
+        client.create_token(NewToken(token_id="OTHER-AI"))

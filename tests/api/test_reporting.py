@@ -85,6 +85,12 @@ def test_the_status_of_the_token_stays_as_it_is(api, version, unique):
         ({"token_id": "OTHER-AI"}, "token_id"),
         ({"metric_name": "f1"}, "metric_name"),
         ({"mlflow_run_id": "another"}, "mlflow_run_id"),
+        ({"baseline_value": "0.80"}, "baseline_value"),
+        ({"tags": {"dataset_version": "2"}}, "tags.dataset_version"),
+        ({"tags": {"benchmark_value": "0.86"}}, "tags.benchmark_value"),
+        ({"tags": {"hokusai_token_id": "OTHER-AI", "note": "x"}}, "tags.hokusai_token_id"),
+        ({"model_uri": "runs:/another/model"}, "model_uri"),
+        ({"model_uri": "models:/nothing/1"}, "model_uri"),
         ({"baseline_value": "82"}, "baseline_value"),
         ({"baseline_value": "much"}, "value"),  # what a decimal text is called everywhere
         ({"version": "x"}, "version"),
@@ -93,10 +99,58 @@ def test_the_status_of_the_token_stays_as_it_is(api, version, unique):
     ],
 )
 def test_what_the_version_does_not_bear_out_is_refused(api, version, changes, field):
-    told = {**version(**tagged()), "token_id": "XRAY-AI", **changes}
+    tags = {**tagged(), "hokusai.baseline_requirement": "0.82", "dataset_version": "1"}
+    told = {**version(**tags), "token_id": "XRAY-AI", **changes}
     answer = api.ask("POST", PATH, told, key="register")
     assert answer.status == 422
     assert [p["field"] for p in answer.json()["problems"]] == [field]
+
+
+def test_what_the_version_says_in_other_words_is_borne_out(api, version):
+    tags = {**tagged(), "hokusai.baseline_requirement": "0.82", "dataset_version": "1"}
+    told = {**version(baseline="0.820", **tags), "token_id": "XRAY-AI"}
+    again = {
+        "hokusai_token_id": "xray-ai",
+        "benchmark_value": "0.850",
+        "benchmark_metric": "auc",
+        "dataset_version": "1",
+    }
+    told["tags"] = {**again, "not_carried": "x"}
+    name, run = told["model_name"], told["mlflow_run_id"]
+    for uri in (f"runs:/{run}/elsewhere", f"models:/{name}/1", f"models:/{name}@champion", "s3://bucket/x", ""):
+        answer = api.ask("POST", PATH, {**told, "model_uri": uri}, key="register")
+        assert answer.status in (200, 201), (uri, answer.content)
+
+
+def test_a_version_may_be_told_to_be_made_from_one_of_the_same_source_only(api, version, client):
+    first, other = version(**tagged()), version(**tagged())
+    name, run = first["model_name"], first["mlflow_run_id"]
+    again = client.create_model_version(name, f"runs:/{run}/model", run_id=run, tags=tagged())
+    told = {**first, "token_id": "XRAY-AI", "version": str(again.version)}
+    uris = (f"models:/{name}/1", f"models:/{other['model_name']}/1")
+    answers = [api.ask("POST", PATH, {**told, "model_uri": uri}, key="register") for uri in uris]
+    assert [a.status for a in answers] == [201, 422]
+    assert answers[1].json()["problems"][0]["field"] == "model_uri"
+
+
+def test_a_version_of_a_logged_model_is_told_with_that_model_only(api, client, unique):
+    run = client.create_run("0").info.run_id
+    model = client.create_logged_model("0", source_run_id=run)
+    name = unique("reported")
+    client.create_registered_model(name)
+    client.create_model_version(name, f"models:/{model.model_id}", run_id=run, tags=tagged(), model_id=model.model_id)
+    told = {
+        "model_name": name,
+        "version": "1",
+        "token_id": "XRAY-AI",
+        "proposal_identifier": "p",
+        "tags": {},
+        "metric_name": "auroc",
+        "baseline_value": "0.82",
+        "mlflow_run_id": run,
+    }
+    uris = ("models:/m-0", f"models:/{model.model_id}")
+    assert [api.ask("POST", PATH, {**told, "model_uri": u}, key="register").status for u in uris] == [422, 201]
 
 
 @pytest.mark.parametrize("token", ["UNHEARD", "msg_ai", "x" * 100, "größe", "A-B" * 40])
@@ -177,3 +231,17 @@ def test_a_registration_that_its_token_was_changed_by_is_not_told_again(api, ver
     events = api.ask("GET", f"/api/v1/events?token_id={token}").json()["entries"]
     (mine,) = [e["event"] for e in events if e["event"]["event_type"] == "model_registered"]
     assert mine["event_id"] == answer.json()["event_id"]
+
+
+def test_two_models_of_one_run_and_version_number_are_told_of_both(api, version, client, unique):
+    first = version()
+    name = unique("reported")
+    client.create_registered_model(name)
+    made = client.create_model_version(name, first["model_uri"], run_id=first["mlflow_run_id"])
+    second = {**first, "model_name": name}
+    assert str(made.version) == first["version"]
+    answers = [api.ask("POST", PATH, told, key="register") for told in (first, second, first, second)]
+    assert [(a.status, a.json()["published"]) for a in answers] == [(201, True)] * 2 + [(200, False)] * 2
+    ids = [a.json()["event_id"] for a in answers]
+    assert ids[:2] == ids[2:]
+    assert len(set(ids)) == 2

@@ -1,4 +1,7 @@
 import http.client
+import json
+import logging
+import os
 import signal
 import socket
 import subprocess
@@ -7,6 +10,8 @@ import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +24,17 @@ from tests.servers import Scripted
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture
+def logging_of_its_own(monkeypatch):
+    """What a server changes of the process is put back."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", root.handlers[:])
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    yield
+    logging.captureWarnings(capture=False)
+
+
+@pytest.mark.usefixtures("logging_of_its_own")
 def test_an_address_that_is_taken_is_an_error_in_words(sqlite_config):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -81,6 +97,66 @@ def test_a_server_that_is_told_to_stop_finishes_what_is_under_way(tmp_path):
             assert "Application shutdown complete." in messages
             assert all(line["level"] in ("info", "warning") for line in api.lines())
     finally:
+        upstream.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_whatever_is_logged_is_json_and_holds_no_secret(tmp_path, migrated_database, workers):
+    database = None if workers == 1 else migrated_database  # one makes its tables, which has warnings and more
+    mlflow_uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    env = {"PYTHONWARNINGS": "default"}
+    with api_server(tmp_path, database, workers=workers, mlflow_uri=mlflow_uri, env=env) as api:
+        answer = api.ask("POST", "/api/mlflow/api/2.0/mlflow/runs/create", content=b'"{postgresql://me:s3cret@db/x"')
+        assert answer.status == 500
+        assert api.ask("GET", "/api/mlflow/api/2.0/mlflow/runs/get?run_id=x").status == 404
+        assert api.ask("GET", "/api/mlflow/api/2.0/mlflow-artifacts/artifacts/nothing").status == 404
+    written = [json.loads(line) for line in api.log.read_text().splitlines()]
+    failed = [line for line in written if line["logger"] == "mlflow.server"]
+    assert [line["message"] for line in failed] == ["Exception on /api/2.0/mlflow/runs/create [POST]"]
+    assert "JSONDecodeError" in failed[0]["trace"]
+    assert "py.warnings" in {line["logger"] for line in written}
+
+
+def children(pid):
+    """The processes that a process has started, without those that only serve Python itself."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def test_requests_of_a_process_that_was_killed_are_not_under_way_for_ever(tmp_path):
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(_method, _path):
+        begun.set()
+        go.wait(60)
+        return 200, {}, {"Content-Type": "application/json"}
+
+    def never_answered(path):
+        with suppress(OSError, http.client.HTTPException):
+            api.ask("GET", path)
+
+    upstream = Scripted(slow)
+    try:
+        with api_server(tmp_path, mlflow_uri=upstream.address, workers=2) as api:
+            path = "/api/mlflow/api/2.0/mlflow/experiments/search?max_results=1"
+            waiting = threading.Thread(target=never_answered, args=[path])
+            waiting.start()
+            assert begun.wait(20)
+            assert "hokusai_requests_under_way 2.0" in api.ask("GET", "/metrics").content.decode()
+            killed = children(api.process.pid)
+            assert len(killed) == 2
+            for child in killed:
+                os.kill(child, signal.SIGKILL)
+            waiting.join(20)
+            deadline = time.monotonic() + 60
+            found = ""
+            while "hokusai_requests_under_way 1.0" not in found and time.monotonic() < deadline:
+                time.sleep(0.2)
+                with suppress(OSError, http.client.HTTPException):  # nobody listens until they are replaced
+                    found = api.ask("GET", "/metrics").content.decode()
+            assert "hokusai_requests_under_way 1.0" in found
+    finally:
+        go.set()
         upstream.close()
 
 

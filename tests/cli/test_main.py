@@ -107,9 +107,14 @@ def said(kind):
         (said(errors.BaselineError), 5),
         (said(errors.ConnectionFailedError), 6),
         (said(errors.DatabaseConnectionError), 6),
+        (said(errors.DatabaseBusyError), 6),
         (said(errors.ServiceConnectionError), 6),
         (said(errors.AccessError), 7),
         (said(errors.ReadOnlyError), 7),
+        (said(errors.RegistryAccessError), 7),
+        (said(errors.DatabaseAccessError), 7),
+        (problem_of(errors.FileAccessError), 7),
+        (said(errors.SettingsError), 2),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
@@ -141,6 +146,46 @@ def test_a_shell_gets_its_completion_script(shell):
     made = CliRunner().invoke(main, ["completion", shell])
     assert made.exit_code == 0
     assert "_HOKUSAI_COMPLETE" in made.output
+
+
+def test_each_line_of_the_completions_help_stands_whole():
+    shown = [line.strip() for line in CliRunner().invoke(main, ["completion", "--help"]).output.splitlines()]
+    for shell, place in {
+        "bash": "~/.local/share/bash-completion/completions/hokusai",
+        "zsh": '"${fpath[1]}/_hokusai"',
+        "fish": "~/.config/fish/completions/hokusai.fish",
+    }.items():
+        assert f"{shell + ':':<7}hokusai completion {shell} > {place}" in shown
+    assert not any("\\b" in line for line in shown)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "expected"), [(["mo"], "model"), (["model", "reg"], "register"), (["token", "li"], "list")], ids=str
+)
+def test_the_script_of_bash_completes_a_line(words, expected):
+    script = subprocess.run([HOKUSAI, "completion", "bash"], check=True, capture_output=True, text=True).stdout
+    line = f'{script}\nCOMP_WORDS=(hokusai "$@"); COMP_CWORD=$#; _hokusai_completion hokusai; echo "${{COMPREPLY[@]}}"'
+    env = {**PLAIN, "PATH": f"{Path(HOKUSAI).parent}{os.pathsep}{PLAIN['PATH']}"}
+    command = ["bash", "-c", line, "bash", *words]
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+    assert expected in done.stdout.split()
+    assert done.stderr == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shell", "words", "last", "expected"),
+    [
+        ("zsh", "hokusai mo", "1", "plain\nmodel\nRegister, list, compare and trace models.\n"),
+        ("zsh", "hokusai model register --metric au", "4", "plain\nauc\n_\nplain\nauroc\n_\n"),
+        ("fish", "hokusai mo", "mo", "plain,model\tRegister, list, compare and trace models.\n"),
+        ("fish", "hokusai model register --metric au", "au", "plain,auc\nplain,auroc\n"),
+    ],
+)
+def test_what_the_scripts_of_zsh_and_fish_ask_is_answered_in_their_form(shell, words, last, expected):
+    env = {**PLAIN, "_HOKUSAI_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": last}
+    assert subprocess.run([HOKUSAI], env=env, check=True, capture_output=True, text=True).stdout == expected
 
 
 @pytest.mark.slow

@@ -79,3 +79,69 @@ def test_what_does_not_exist_ends_with_exit_code_3_and_a_hint(shell, line):
     failed = shell(*line, code=3)
     assert failed.stderr.startswith("Error: ")
     assert failed.stdout == ""
+
+
+def test_the_status_of_a_failed_token_says_why_and_of_a_registered_one_which_model(shell, as_json, model_file):
+    shell("token", "create", "XRAY")
+    file = ["--token-id", "XRAY", "--model-path", model_file, "--metric", "auroc", "--baseline", "0.82"]
+    shell("model", "register", *file, "--value", "0.8", code=5)
+    shown = shell("model", "status", "--token-id", "XRAY").stdout
+    assert "Status   failed\nWhy      Model performance does not meet baseline: 0.8 is below 0.82" in shown
+    shell("model", "register", *file, "--value", "0.9")
+    assert "Model      hokusai-xray version 1\n" in shell("model", "status", "--token-id", "xray").stdout
+    shell("token", "deploy", "XRAY", "--reason", "it is good")
+    found = as_json("model", "status", "--token-id", "XRAY")
+    assert (found["model_status"], found["why"]) == ("deployed", "it is good")
+    assert (found["model_name"], found["version"]) == ("hokusai-xray", "1")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said", "unsaid"),
+    [
+        (["model", "status", "--token-id", "x y"], 2, "Did you mean X-Y?", "token create"),
+        (["token", "show", "x y"], 3, "Did you mean X-Y?", "token create"),
+        (["token", "show", "X-Y"], 3, "hokusai token create X-Y", "Did you mean"),
+        (["model", "lineage", "nope"], 3, "hokusai model list", "%hokusai_lineage"),
+        (["model", "compare", "nope", "1", "9"], 3, "hokusai model list", "%hokusai_lineage"),
+        (
+            ["model", "list", "--mlflow-uri", "http://127.0.0.1:1"],
+            6,
+            "--mlflow-uri or MLFLOW_TRACKING_URI",
+            "Traceback",
+        ),
+        (
+            ["model", "register-run", "m", "--token", "A-B", "--metric", "auroc", "--run", "deadbeef"],
+            3,
+            "Check the id in MLflow",
+            "leave it out",
+        ),
+        (["model", "register-run", "m", "--token", "A-B", "--metric", "auroc"], 3, "--run", "Traceback"),
+        (
+            ["model", "register-run", "m", "--token", "A-B", "--metric", "auroc", "--model", "models:/m-0"],
+            3,
+            "Check the URI; where a run is current",
+            "or leave it out",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_hint_can_be_followed_in_a_shell(shell, line, code, said, unsaid):
+    hint = shell(*line, code=code).stderr
+    assert said in hint
+    assert unsaid not in hint
+
+
+@pytest.mark.parametrize(
+    ("changed", "code", "said", "unsaid"),
+    [
+        (["--run-id", "deadbeef"], 3, "mlflow runs list --experiment-id ID", "leave it out"),
+        (["--metric", "sharpness"], 2, "A shell command knows the catalogue alone; in Python", "Traceback"),
+    ],
+    ids=["run", "metric"],
+)
+def test_a_hint_for_a_file_can_be_followed_in_a_shell(shell, model_file, changed, code, said, unsaid):
+    shell("token", "create", "XRAY")
+    file = ["--token-id", "XRAY", "--model-path", model_file, "--metric", "auroc", "--baseline", "0.82"]
+    hint = shell("model", "register", *file, *changed, code=code).stderr
+    assert said in hint
+    assert unsaid not in hint

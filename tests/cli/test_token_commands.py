@@ -108,6 +108,58 @@ def test_the_settings_in_force_are_shown_without_secrets(shell, monkeypatch):
     assert "s3cret" not in shown
 
 
+def test_where_a_key_was_made_is_said(shell, sqlite_config, tmp_path):
+    assert f"known to the server of sqlite:///{sqlite_config.database}." in shell("key", "create", "ci").stderr
+    (tmp_path / "db.yaml").write_text(f"db_type: sqlite\ndatabase: {tmp_path / 'other.db'}\n")
+    elsewhere = shell("key", "create", "ci", "--db-config", tmp_path / "db.yaml")
+    assert f"known to the server of sqlite:///{tmp_path / 'other.db'}." in elsewhere.stderr
+    assert elsewhere.stdout.startswith("hk_")
+
+
+@pytest.mark.parametrize("line", [["create", "ci"], ["list"], ["revoke", "KEY"]], ids=" ".join)
+def test_with_an_api_key_keys_are_asked_of_a_named_database_only(shell, as_json, monkeypatch, tmp_path, line):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("HOKUSAI_API_KEY", "hk_abc_s3cret")
+    assert as_json("key", "list")["entries"] == [], "the variables name a database"
+    for name in ("HOKUSAI_DB_TYPE", "HOKUSAI_DB_NAME"):
+        monkeypatch.delenv(name)
+    refused = shell("key", *line, code=2)
+    assert refused.stderr.startswith("Error: HOKUSAI_API_KEY is set, but a server's keys are in its own database")
+    assert "--db-config" in refused.stderr
+    assert refused.stdout == ""
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "unsaid"),
+    [
+        (["key", "create"], "keys are not made through the API", "else with HOKUSAI_API_KEY the Hokusai API"),
+        (["key", "list"], "the server's own database", "else with HOKUSAI_API_KEY the Hokusai API"),
+        (["serve"], "the server's database of tokens, events and API keys", "HOKUSAI_API_KEY"),
+        (["events", "deliver"], "The Hokusai API delivers its own.", "HOKUSAI_API_KEY"),
+        (["token", "list"], "else with HOKUSAI_API_KEY the Hokusai API", "server's"),
+    ],
+    ids=str,
+)
+def test_the_help_says_which_database_is_meant_where_none_is_named(shell, line, said, unsaid):
+    shown = " ".join(shell(*line, "--help").stdout.split())
+    assert said in shown
+    assert unsaid not in shown
+
+
+def test_the_overview_and_the_settings_are_one_json_document(as_json):
+    both = as_json("status", "--settings")
+    assert sorted(both) == ["overview", "settings"]
+    assert both["overview"] == as_json("status")
+    assert "HOKUSAI_API_KEY" in [setting["variable"] for setting in both["settings"]]
+
+
+def test_the_next_steps_of_a_shell_are_commands_of_it(shell):
+    shown = shell("status").stdout
+    assert "Next         hokusai model register-run my-model --token MSG-AI" in shown
+    assert "%hokusai" not in shown
+
+
 @pytest.mark.parametrize("line", [["serve"], ["key", "create", "ci"]])
 def test_what_must_last_is_refused_in_mock_mode(shell, monkeypatch, line):
     monkeypatch.setenv("HOKUSAI_MOCK_MODE", "true")

@@ -64,6 +64,16 @@ def test_a_named_run_must_exist(backend):
         current_run(backend, "nowhere")
 
 
+def test_a_named_run_is_proposed_to_be_left_out_only_where_there_is_a_current_one(backend):
+    with pytest.raises(RunNotFoundError) as caught:
+        current_run(backend, "nowhere")
+    assert "leave it out" not in caught.value.hint
+    with mlflow.start_run(), pytest.raises(RunNotFoundError) as caught:
+        current_run(backend, "nowhere")
+    assert caught.value.hint.startswith("Check the id in MLflow")
+    assert caught.value.hint.endswith("; or leave it out to use the current run.")
+
+
 # Which of its models
 
 

@@ -22,6 +22,7 @@ from mlflow.store.artifact import artifact_repository_registry
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from hokusai_nb.config import DatabaseConfig, configure
+from hokusai_nb.core import token_methods
 from hokusai_nb.core.file_registration import register_file
 from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.errors import (
@@ -315,8 +316,8 @@ def test_what_a_registration_that_was_killed_at_the_end_did_not_tell_is_told_by_
         ({"metric_name": "aurok"}, "Metric Validation Failed: Metric aurok is not in the", "Close to it: auroc"),
         ({"metric_name": "nonsense_of_mine"}, "Metric Validation Failed", "The catalogue has: accuracy, auroc"),
         ({"metric_name": "Area Under"}, "Metric Validation Failed: Metric name invalid", "register_metric"),
-        ({"baseline_value": "82"}, "Metric Validation Failed: auroc must be between 0 and 1: '82'", "0.82"),
-        ({"metric_value": 85}, "Metric Validation Failed: auroc must be between 0 and 1: '85'", "0.85"),
+        ({"baseline_value": "82"}, "Metric Validation Failed: baseline: auroc must be between 0 and 1: '82'", "0.82"),
+        ({"metric_value": 85}, "Metric Validation Failed: value: auroc must be between 0 and 1: '85'", "0.85"),
     ],
 )
 def test_a_metric_that_is_not_declared_or_a_value_out_of_range_fails_the_token(
@@ -344,7 +345,8 @@ def test_a_metric_that_is_not_declared_or_a_value_out_of_range_fails_the_token(
         ({"model_path": ""}, "path"),
         ({"model_path": None}, "path is missing."),
         ({"baseline_value": None}, "baseline is missing."),
-        ({"baseline_value": "a lot"}, "Benchmark value must be numeric: 'a lot'"),
+        ({"baseline_value": "a lot"}, "Metric Validation Failed: baseline: Benchmark value must be numeric: 'a lot'"),
+        ({"metric_value": "a lot"}, "Metric Validation Failed: value: Benchmark value must be numeric: 'a lot'"),
         ({"metric_name": None}, "metric_name is missing."),
         ({"contributor": "somebody"}, "contributor"),
         ({"tags": {"hokusai.mine": "x"}}, "Tag 'hokusai.mine' cannot be set: the prefix hokusai. is reserved."),
@@ -518,7 +520,7 @@ def test_a_lease_that_is_lost_is_told_while_the_work_goes_on(register, tokens, w
     assert "The registration of XRAY does not hold it any more." in caplog.messages
 
 
-def test_events_that_cannot_be_delivered_wait_and_the_registration_stands(register, tokens, caplog):
+def test_events_that_cannot_be_delivered_wait_and_the_registration_stands(register, tokens):
     class Forgetful(Recording):
         def change(self, token_id, change):
             made = super().change(token_id, change)
@@ -528,9 +530,46 @@ def test_events_that_cannot_be_delivered_wait_and_the_registration_stands(regist
             return made
 
     tokens.__class__ = Forgetful
-    assert register().status == "registered"
-    assert "The events of XRAY wait to be delivered: Database Error" in caplog.text
+    with pytest.warns(match="The events of XRAY wait to be delivered: Database Error"):
+        assert register().status == "registered"
     assert events_of_database(tokens) == 2
+
+
+@pytest.fixture
+def dead_webhook(tokens, monkeypatch):
+    """The store's events go to an address where nobody listens."""
+    monkeypatch.setenv("HOKUSAI_WEBHOOK_ALLOW_PRIVATE", "true")
+    monkeypatch.setenv("HOKUSAI_SITE_WEBHOOK_SECRET", "whsec_" + "A" * 32)
+    url = f"http://127.0.0.1:{free_port()}/"
+    tokens.destinations = (Destination(handler="webhook", target=url),)
+    return url
+
+
+@pytest.mark.usefixtures("dead_webhook")
+def test_a_webhook_that_is_away_is_a_warning_of_the_record_that_says_what_to_do(register):
+    with pytest.warns(match="hokusai events deliver"):
+        made = register()
+    assert made.status == "registered"
+    (warning,) = made.warnings
+    assert (warning.field, warning.what) == ("events", "2 deliveries of XRAY's events did not succeed yet.")
+    assert "Warning: 2 deliveries of XRAY's events did not succeed yet." in made._text_()
+
+
+@pytest.mark.usefixtures("dead_webhook")
+def test_of_a_registration_that_fails_the_webhook_that_is_away_is_logged(register, caplog):
+    with pytest.raises(BaselineError):
+        register(metric_value="0.1")
+    assert "1 delivery of XRAY's events did not succeed yet." in caplog.text
+
+
+def test_deliveries_that_are_given_up_are_a_warning_that_says_how_to_try_again(register, dead_webhook, monkeypatch):
+    assert dead_webhook
+    monkeypatch.delenv("HOKUSAI_WEBHOOK_ALLOW_PRIVATE")  # so that the address is refused for good
+    monkeypatch.setattr(token_methods, "outbox_of", lambda store: Outbox(store.database, tries=1))
+    with pytest.warns(match="hokusai events deliver"):
+        made = register()
+    (warning,) = [w for w in made.warnings if "for good" in w.what]
+    assert "hokusai events retry --all" in warning.hint
 
 
 def events_of_database(tokens):
@@ -736,6 +775,46 @@ def test_a_value_that_is_only_declared_improves_nothing(register, tokens):
     made = register(token_id="AAA", model_name="shared", metric_value=None, baseline_value="0.9")
     assert made.performance_source == "declared"
     assert "metric_improved" not in events_of(tokens, "AAA")
+
+
+def test_a_value_that_is_only_declared_is_no_measure_for_those_that_come_after(register, tokens, registry):
+    register(model_name="shared", metric_value="0.91")
+    for token, changes in {
+        "AAA": {"metric_value": None, "baseline_value": "0.95"},
+        "BBB": {"metric_value": "0.93"},
+    }.items():
+        tokens.create(NewToken(token_id=token), by="site")
+        register(token_id=token, model_name="shared", **changes)
+    (event,) = [e.event for e in tokens.list_events("BBB").entries if e.event.event_type == "metric_improved"]
+    assert (event.payload["previous_version"], event.payload["previous_value"]) == ("1", 0.91)
+    lineage = registry.get_model_lineage("shared")
+    assert [(e.improvement, e.improvement_over_best, e.is_best) for e in lineage] == [
+        (None, None, True),
+        (None, None, False),
+        (Decimal("0.02"), Decimal("0.02"), True),
+    ]
+    assert (lineage.baseline.version, lineage.best.version) == ("1", "3")
+
+
+# Where the value is found
+
+
+@pytest.mark.parametrize(
+    ("inside", "beside", "value"),
+    [(None, "0.84", "0.84"), ("0.86", "0.84", "0.86"), (None, None, "0.82")],
+    ids=["beside", "both", "neither"],
+)
+def test_the_metrics_of_a_folder_are_inside_or_else_beside_it(register, tmp_path, inside, beside, value):
+    folder = tmp_path / "out" / "model"
+    folder.mkdir(parents=True)
+    (folder / "weights.bin").write_bytes(b"w")
+    for place, figure in ((folder, inside), (folder.parent, beside)):
+        if figure:
+            (place / "metrics.json").write_text(f'{{"auroc": {figure}}}')
+    made = register(model_path=folder, metric_value=None)
+    assert made.metric_value == value
+    assert made.performance_source == made.tags["hokusai.performance_source"]
+    assert made.performance_source == ("metrics.json" if inside or beside else "declared")
 
 
 # Progress

@@ -15,6 +15,7 @@ from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.errors import DatabaseConnectionError
 from hokusai_nb.schema.lifecycle import NewToken
 from hokusai_nb.schema.verbs import Register
+from hokusai_nb.site.opening import open_store
 from hokusai_nb.site.sql_store import SqlTokenStore
 from tests.conftest import free_port, open_database
 
@@ -143,15 +144,35 @@ def test_a_store_of_somebody_else_may_fail_in_any_way(register, store, caplog):
     assert "The event metric_improved could not be written." in [r.getMessage() for r in caplog.records]
 
 
-def test_without_a_store_that_the_user_named_nothing_is_asked_and_no_thread_begun(
-    register, store, tmp_path, monkeypatch
-):
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A user's folder for data that does not exist yet."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def default_tokens(home):
+    """The store of a user who set nothing and created a token: the file that is used by default."""
+    made = open_store()
+    made.create(NewToken(token_id="MSG-AI"), by="me")
+    assert home.exists()
+    yield made
+    made.database.close()
+
+
+def test_the_default_file_is_told_once_a_token_was_made_in_it(register, store, default_tokens):
+    assert not is_store_configured()
+    register("0.8", "0.9", registry=ModelRegistry(store))
+    assert told(default_tokens) == [("2", "1")]
+
+
+def test_who_never_made_a_token_has_nothing_asked_no_thread_begun_and_no_file_made(register, store, home):
     threads = set(threading.enumerate())
     assert not is_store_configured()
     assert register("0.8", "0.9", registry=ModelRegistry(store)).version == "2"
     assert set(threading.enumerate()) <= threads
-    assert not (tmp_path / "data").exists()
+    assert not home.exists()
 
 
 def test_a_database_of_the_settings_is_told(register, store, tokens, monkeypatch):

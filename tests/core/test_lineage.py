@@ -11,7 +11,8 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 from hokusai_nb.core.lineage import PARENT_TAG, build_lineage, gain
 from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.errors import ModelNotFoundError
-from hokusai_nb.schema.records import RegisteredModel
+from hokusai_nb.schema.records import ModelList, RegisteredModel
+from hokusai_nb.schema.registrations import SOURCE_TAG
 from hokusai_nb.schema.runs import RunFacts
 from hokusai_nb.schema.tags import METRIC_TAG, TOKEN_TAG, VALUE_TAG
 from tests.conftest import train
@@ -173,6 +174,53 @@ def test_a_value_that_is_no_number_has_no_improvement_and_is_passed_over(value):
     assert over(built)[1] == (None, None, False)
     assert over(built)[2] == (Decimal("0.1"), Decimal("0.1"), True)
     assert (built.best.version, built.baseline.version) == ("3", "1")
+
+
+DECLARED = {SOURCE_TAG: "declared"}
+
+
+def test_a_value_that_is_only_declared_is_passed_over_and_so_are_gains_over_it():
+    built = lineage(version(1, "0.91"), version(2, "0.95", **DECLARED), version(3, "0.93"), version(4, "0.92"))
+    assert over(built) == [
+        (None, None, True),
+        (None, None, False),
+        (Decimal("0.02"), Decimal("0.02"), True),
+        (Decimal("-0.01"), Decimal("-0.01"), False),
+    ]
+    assert (built.best.version, built.baseline.version) == ("3", "1")
+
+
+def test_a_gain_is_over_the_nearest_measured_version_on_the_way_back():
+    built = lineage(
+        version(1, "0.5"), version(2, "0.6"), version(3, "0.9", parent=1, **DECLARED), version(4, "0.9", **DECLARED),
+        version(5, "0.7"),
+    )  # fmt: skip
+    assert built[4].parent == "4"
+    assert over(built)[4] == (Decimal("0.2"), Decimal("0.1"), True)
+
+
+def test_a_first_version_that_is_only_declared_is_no_baseline():
+    built = lineage(version(1, "0.9", **DECLARED), version(2, "0.8"))
+    assert over(built) == [(None, None, False), (None, None, True)]
+    assert (built.best.version, built.baseline.version) == ("2", "2")
+    alone = lineage(version(1, "0.9", **DECLARED))
+    assert (alone.best, alone.baseline) == (None, None)
+
+
+def test_a_comparison_with_a_declared_value_claims_nothing():
+    assert gain(version(2), version(1, "0.5", **DECLARED)) is None
+    assert gain(version(2, **DECLARED), version(1, "0.5")) is None
+
+
+def test_a_declared_value_is_marked_in_every_table_and_on_its_card():
+    built = lineage(version(1, "0.91"), version(2, "0.95", **DECLARED))
+    assert "0.95 (declared)" in built._text_()
+    assert "Declared: nobody measured the value" in built._text_()
+    assert "0.91 (declared)" not in built._text_()
+    assert "Declared:" not in lineage(version(1))._text_()
+    assert "0.95 (declared)" in ModelList(entries=(built[1],))._text_()
+    assert "accuracy = 0.95 (declared)" in built[1]._text_()
+    assert list(built.to_frame()["is_declared"]) == [False, True]
 
 
 def test_there_is_no_gain_over_nothing():

@@ -32,7 +32,7 @@ def found(store, folder):
         verb = RegisterFile.parse(
             {"token": "XRAY", "path": str(folder), "metric": "auroc", "baseline": BASELINE, **given}
         )
-        return measure(Backend.at(store), verb, folder, mlmodel_run)
+        return measure(Backend.at(store), verb, (folder, folder.parent), mlmodel_run)
 
     return call
 
@@ -116,6 +116,18 @@ def test_a_figure_that_the_metric_cannot_have_is_refused_with_its_place(found, f
     with pytest.raises(MetricValidationError, match="Metric Validation Failed") as caught:
         found()
     assert "(found in metrics.json)" in caught.value.what
+
+
+def test_a_file_without_the_metric_is_passed_over_for_the_one_beside_the_folder(found, folder):
+    write(folder, '{"accuracy": 0.9}')
+    write(folder.parent, '{"auroc": 0.91}')
+    assert (found().value, found().source) == ("0.91", "metrics.json")
+
+
+@pytest.mark.parametrize("field", ["baseline", "value"])
+def test_a_value_out_of_range_is_told_with_the_field_it_was_given_in(field):
+    with pytest.raises(MetricValidationError, match=f"^Metric Validation Failed: {field}: auroc must be between"):
+        check_range("auroc", "82", field)
 
 
 def test_what_else_a_metrics_file_holds_does_not_matter_and_numbers_keep_their_text(folder):

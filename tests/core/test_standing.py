@@ -12,6 +12,7 @@ import pytest
 from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.core.standing import PATIENCE_SECONDS, Asked, ask_doubts, ask_token_ids
 from hokusai_nb.schema.lifecycle import Status
+from hokusai_nb.site.opening import open_store
 from tests.tokens import create_token
 
 
@@ -177,12 +178,35 @@ def test_a_registration_carries_the_warning_and_is_made(registry, trained, token
     assert "Warning: Token is not in Draft status: MSG-AI is registered." in made._text_()
 
 
-def test_without_a_store_that_somebody_named_nothing_is_asked(registry, trained, monkeypatch, tmp_path):
+def test_without_a_store_to_ask_nothing_is_asked(registry, trained, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     assert not registry.names_token_store
     assert registry.register_run_model(trained(accuracy=0.9).run_id, "m", "MSG-AI", "accuracy").warnings == ()
     assert ask_token_ids(registry).answer() == ()
     assert not (tmp_path / "data").exists()
+
+
+@pytest.fixture
+def default_tokens(monkeypatch, tmp_path):
+    """The store of a user who set nothing, in a file that was made without a token."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    made = open_store()
+    made.list_tokens()
+    assert (tmp_path / "data").exists()
+    yield made
+    made.database.close()
+
+
+def test_the_users_own_file_is_asked_once_there_is_a_token_in_it(registry, trained, default_tokens):
+    def register():
+        return registry.register_run_model(trained(accuracy=0.9).run_id, "m", "MSG-AI", "accuracy")
+
+    assert ask_doubts(registry, "MSG-AI").answer() is None
+    assert register().warnings == ()
+    create_token(default_tokens, "MSG-AI", Status.DEPLOYED)
+    with pytest.warns(match="Token is not in Draft status: MSG-AI is deployed"):
+        register()
+    assert ask_token_ids(registry).answer() == ("MSG-AI",)
 
 
 def test_the_ids_of_a_named_store_are_listed(tokens):

@@ -29,13 +29,16 @@ PATIENCE = 0.3
 # Writes down what it was sent in full and found genuine, then does what its dice say.
 RECEIVER = """
 import asyncio, json, os, random, sys
+from collections import Counter
 from standardwebhooks import Webhook, WebhookVerificationError
 
 port, seed, log, secret, patience, wicked = sys.argv[1:]
 dice = random.Random(int(seed))
 stock = Webhook(secret)
 file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-FATES = ["cut", "reset", "error", "stall", "half", "late"]
+FATES = ["cut", "reset", "error", "stall", "half", "late", "refuse"]
+STATUS = {"error": "500 Oh", "refuse": "404 Oh"}
+refused = Counter()
 
 
 def note(headers, body, fate):
@@ -61,11 +64,14 @@ async def answer(reader, writer):
             if fate == "stall":
                 await asyncio.sleep(10 * float(patience))
                 return
-            if fate != "error":
+            if fate == "refuse":  # as what stands before a server that starts anew: not three times in a row
+                refused[headers["webhook-id"]] += 1
+                fate = "refuse" if refused[headers["webhook-id"]] <= 2 else "error"
+            if fate not in STATUS:
                 note(headers, body, fate)
             if fate == "late":
                 await asyncio.sleep(2 * float(patience))
-            status, size = ("500 Oh" if fate == "error" else "200 OK"), (100 if fate == "half" else 2)
+            status, size = STATUS.get(fate, "200 OK"), (100 if fate == "half" else 2)
             writer.write(f"HTTP/1.1 {status}\\r\\nContent-Length: {size}\\r\\n\\r\\nok".encode())
             await writer.drain()
             if fate == "half":

@@ -13,7 +13,7 @@ import mlflow
 import pytest
 
 from hokusai_nb.config import settings
-from hokusai_nb.schema.lifecycle import Status, Token
+from hokusai_nb.schema.lifecycle import Status, Token, TokenChange
 from hokusai_nb.schema.overview import OverviewCard, SettingsCard
 from tests.tokens import create_token
 
@@ -196,6 +196,15 @@ def test_a_ticker_is_read_too_and_a_token_in_draft_has_no_benchmark(run, tokens)
     create_token(tokens, "XRAY")
     assert run("%hokusai_status XRAY").model_status is Status.DRAFT
     assert "Benchmark" not in text(run("%hokusai_status XRAY"))
+
+
+def test_a_failed_token_says_why_and_an_impossible_one_what_it_may_have_been(run, refused, tokens):
+    create_token(tokens, "MSG-AI", Status.REGISTERING)
+    tokens.change("MSG-AI", TokenChange(to=Status.FAILED, by="test", owner="one", reason="<i>It is weak.</i>"))
+    failed = run("%hokusai_status MSG-AI")
+    assert "Why      <i>It is weak.</i>" in text(failed)
+    assert "<i>" not in failed._repr_mimebundle_()["text/html"]
+    assert "Did you mean MSG-AI?" in "".join(refused("%hokusai_status msg_ai"))
 
 
 def test_the_record_is_a_value_and_json_is_text(run, tokens):

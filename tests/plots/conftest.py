@@ -6,6 +6,7 @@ import pytest
 
 from hokusai_nb.core.lineage import build_lineage
 from hokusai_nb.schema.records import RegisteredModel, RunFacts
+from hokusai_nb.schema.registrations import SOURCE_TAG
 
 ALICE, BOB, CAROL = ("0x" + digit * 40 for digit in "abc")
 DAY = 86_400_000
@@ -21,6 +22,7 @@ def make_lineage(
     aliases=None,
     datasets=(),
     gone=(),
+    declared=(),
 ):
     """Make a lineage of one version per value.
 
@@ -32,6 +34,7 @@ def make_lineage(
         aliases: Aliases by version.
         datasets: Data sets of each version's run.
         gone: Versions whose run was deleted.
+        declared: Versions whose value nobody measured.
     """
     versions, runs = [], {}
     for i, value in enumerate(values):
@@ -39,6 +42,8 @@ def make_lineage(
         tags = {}
         if (person := people[i % len(people)]) is not None:
             tags["contributor_address"] = person
+        if number in declared:
+            tags[SOURCE_TAG] = "declared"
         if parents and number in parents:
             tags["previous_version"] = parents[number]
         versions.append(

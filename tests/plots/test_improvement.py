@@ -67,6 +67,40 @@ def test_the_text_tells_direction_number_best_and_baseline(lineage_of):
     )
 
 
+def test_a_declared_value_is_a_ring_that_counts_for_nothing(lineage_of, rows):
+    plot = improvement_plot(lineage_of(["0.85", "0.95", "0.87"], declared=("2",)))
+    drawn = rows(plot, "versions")
+    assert [r["best"] for r in drawn] == [0.85, 0.85, 0.87, 0.87]
+    assert [("hole" in r, r.get("value")) for r in drawn] == [
+        (False, "0.85"),
+        (True, "0.95 (declared)"),
+        (False, "0.87"),
+        (False, None),
+    ]
+    assert drawn[1]["over_best"] == drawn[1]["over_parent"] == "–"
+    assert drawn[2]["over_best"] == drawn[2]["over_parent"] == "+0.02"
+    hole = layers(plot, "point")[1]
+    assert hole["mark"]["color"] == "#FFFFFF"
+    assert hole["transform"] == [{"filter": "isValid(datum.hole)"}]
+    assert hole["encoding"]["tooltip"] == layers(plot, "point")[0]["encoding"]["tooltip"]
+    assert "With a hole: the value of 1 version was declared, not measured; it counts for nothing." in plot.text
+    assert labels(plot, rows) == ["baseline 0.85", "best 0.87", "DeltaOne 0.88"]
+    assert len(layers(improvement_plot(lineage_of(["0.85", "0.87"])), "point")) == 1
+
+
+def test_nobody_gains_by_a_declared_value(lineage_of, rows):
+    plot = contribution_plot(lineage_of(["0.85", "0.95", "0.87"], declared=("2",)))
+    assert [(r["who"], r["gain"]) for r in rows(plot, "steps")] == [("0xcccc…cccc", "+0.02")]
+    none = contribution_plot(lineage_of(["0.85", "0.95"], declared=("2",)))
+    assert none.chart is None
+
+
+@pytest.mark.parametrize("draw", [improvement_plot, contribution_plot])
+def test_where_nothing_was_measured_a_sentence_says_so(lineage_of, draw):
+    plot = draw(lineage_of(["0.85"], declared=("1",)))
+    assert plot.text == "The only version of churn has no measured benchmark value, so there is nothing to draw."
+
+
 def test_one_version_is_a_picture_with_its_band(lineage_of, rows):
     plot = improvement_plot(lineage_of(["0.91"]))
     bundle, _ = plot._repr_mimebundle_()

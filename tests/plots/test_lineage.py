@@ -54,6 +54,19 @@ def test_the_text_tells_what_the_picture_shows(lineage_of):
     )
 
 
+def test_a_version_whose_value_is_declared_is_a_ring_and_never_the_best(lineage_of, rows):
+    plot = lineage_plot(lineage_of(["0.8", "0.95", "0.9"], declared=("2",)))
+    (hole,) = rows(plot, "holes")
+    disc = rows(plot, "versions")[1]
+    assert {key: disc[key] for key in hole} == hole
+    assert hole["value"] == "0.95 (declared)"
+    assert "Ringed: the best, version 3" in plot.text
+    assert "With a hole: the value of 1 version was declared, not measured; it counts for nothing." in plot.text
+    alone = lineage_plot(lineage_of(["0.95"], declared=("1",)))
+    assert alone.png
+    assert "Ringed" not in alone.text
+
+
 def test_a_branch_has_a_lane_of_its_own(lineage_of, rows):
     plot = lineage_plot(lineage_of(["0.8", "0.85", "0.9", "0.88"], parents={"4": "2"}))
     heights = {r["version"]: r["y"] for r in rows(plot, "versions")}

@@ -33,6 +33,29 @@ def test_the_best_is_the_version_that_reached_it_first():
     assert Series.of(make_lineage(["0.8", "0.9", "0.90", "0.7"])).best.entry.version == "2"
 
 
+def test_a_declared_value_moves_no_best_and_is_no_baseline():
+    series = Series.of(make_lineage(["0.99", "0.91", "0.95", "0.93"], declared=("1", "3")))
+    assert [(p.entry.version, p.best, p.gain) for p in series.points] == [
+        ("1", None, 0),
+        ("2", Decimal("0.91"), 0),
+        ("3", Decimal("0.91"), 0),
+        ("4", Decimal("0.93"), Decimal("0.02")),
+    ]
+    assert (series.baseline.entry.version, series.best.entry.version) == ("2", "4")
+    assert series.total_gain == Decimal("0.02")
+    assert series.outcome.startswith("2 versions, from the baseline 0.91 (version 2) to the best 0.93 (version 4)")
+
+
+def test_where_everything_is_declared_there_is_no_series():
+    assert Series.of(make_lineage(["0.9", "0.95"], declared=("1", "2"))) is None
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "my_score"])
+def test_a_newest_version_that_is_only_declared_decides_no_metric(metric):
+    series = Series.of(make_lineage(["1", "2", "0.9"], metrics=[metric, metric, "rmse"], declared=("2", "3")))
+    assert (series.metric_name, series.other_metrics, series.best.entry.version) == (metric, 1, "1")
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -49,11 +72,14 @@ def test_labels_are_exact_while_they_are_short(value, text):
     assert shortest(Decimal(value)) == text
 
 
-@hypothesis.given(st.lists(st.tuples(VALUES, METRICS, st.text(max_size=5)), max_size=8), st.text(max_size=20))
+DECLARED = st.sets(st.sampled_from([str(n) for n in range(1, 9)]))
+
+
+@hypothesis.given(st.lists(st.tuples(VALUES, METRICS, st.text(max_size=5)), max_size=8), st.text(max_size=20), DECLARED)
 @hypothesis.settings(max_examples=25, deadline=None)
-def test_whatever_a_registry_holds_becomes_a_chart_or_a_sentence(versions, name):
+def test_whatever_a_registry_holds_becomes_a_chart_or_a_sentence(versions, name, declared):
     values, metrics, people = zip(*versions, strict=True) if versions else ([], [], [None])
-    lineage = make_lineage(values, metrics=metrics, people=people, name=name)
+    lineage = make_lineage(values, metrics=metrics, people=people, name=name, declared=declared)
     for draw in (improvement_plot, contribution_plot, lineage_plot):
         plot = draw(lineage)
         assert plot.text

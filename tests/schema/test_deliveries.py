@@ -41,8 +41,10 @@ def test_deltaone_endpoints_are_told_of_nothing_else():
 def test_a_report_says_what_happened_in_a_sentence():
     assert DeliveryReport(delivered=3).sentence == "Delivered 3; 0 pending."
     sentence = DeliveryReport(delivered=1, failed=2, dead=1, left=1000).sentence
-    expected = "Delivered 1; 2 tries failed; 1 given up (see: hokusai events list --state dead); 1,000 pending."
-    assert sentence == expected
+    assert sentence == (
+        "Delivered 1; 2 tries failed; 1 given up (see: hokusai events list --state dead); "
+        "1,000 pending (why, and until when: hokusai events list --state pending)."
+    )
 
 
 def test_a_backlog_shows_its_oldest_event_where_there_is_one():

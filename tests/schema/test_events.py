@@ -22,6 +22,7 @@ from hokusai_nb.schema.events import (
     metric_improved,
     registration_key,
     site_body,
+    told_under,
 )
 from hokusai_nb.schema.lifecycle import RegistrationFacts, Status, TokenChange
 
@@ -118,6 +119,15 @@ def test_the_key_of_a_registration_is_the_sites():
     assert registration_key("xray", "XRAY", "run-1", "3") == str(expected)
 
 
+def test_a_registration_is_told_of_under_a_key_that_tells_models_of_one_run_apart():
+    registration = ("churn", "XRAY", "run-1", "3")
+    assert told_under(*registration) == told_under(*registration)
+    others = [("churn-2", "XRAY", "run-1", "3"), ("churn", "XRAY-2", "run-1", "3"), ("churn", "XRAY", "run-2", "3")]
+    keys = {told_under(*one) for one in (registration, *others, ("churn", "XRAY", "run-1", "4"))}
+    assert len(keys) == 5
+    assert registration_key("xray", *registration[1:]) not in keys
+
+
 @given(st.datetimes(*(MOMENT.replace(tzinfo=None, year=year) for year in (1971, 9998)), timezones=st.timezones()))
 def test_a_timestamp_is_kept_as_the_same_moment_in_utc(moment):
     event = Event(event_type="model_deployed", timestamp=moment.isoformat(), payload={})
@@ -174,6 +184,24 @@ def test_a_page_shows_each_event_with_its_deliveries():
     assert f"{event.event_id}  model_deployed  XRAY   {AT}  webhook https://example.org: dead (12)" in text
     assert "Nothing found." in EventPage(entries=())._text_()
     assert EventPage.model_validate_json(page.model_dump_json()) == page
+
+
+def test_a_delivery_that_waits_says_until_when_and_why_escaped_and_shortened():
+    error = "<b>\n\x1b[31m" + "x" * 1000
+    given = {"attempts": 2, "next_attempt_at": "2026-01-02T03:04:05Z", "last_error": error}
+    waiting = EventDelivery(handler="webhook https://example.org", state=DeliveryState.PENDING, **given)
+    told = waiting.model_copy(update={"state": DeliveryState.DELIVERED})
+    event = Event(event_type="model_deployed", payload={"token_id": "XRAY"}, timestamp=AT)
+    page = EventPage(entries=(EventRecord(event=event, deliveries=(told, waiting)),))
+    (line,) = (line for line in page._text_().splitlines() if event.event_id in line)
+    said = "webhook https://example.org: delivered (2), webhook https://example.org: pending (2); "
+    assert said + "next try at 2026-01-02 03:04:05 UTC; last error: <b>\\n\\x1b[31mxxx" in line
+    assert line.count("x" * 100) == 1
+    assert line.endswith("xxx… (849 more)")
+    assert "<b>" not in str(page._html_())
+    given_up = waiting.model_copy(update={"state": DeliveryState.DEAD})
+    assert "next try" not in given_up.sentence, "it is not tried again by itself"
+    assert "last error" in given_up.sentence
 
 
 def test_html_in_an_event_is_escaped():

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from hokusai_nb.schema.display import as_json
-from hokusai_nb.schema.overview import OverviewCard, Setting, SettingsCard
+from hokusai_nb.schema.overview import OverviewCard, Setting, SettingsCard, ShellOverview
 from hokusai_nb.schema.runs import RunFacts, RunModel
 
 HOSTILE = """<script>alert("it's")</script> %s\n\x1b[31m😀"""
@@ -62,6 +62,12 @@ def test_a_hostile_registry_is_escaped_and_stays_on_its_line():
     assert "\x1b" not in shown["text/plain"]
     assert HOSTILE not in "".join(card(run=run).next_steps), "a line to type holds no hostile name"
     assert len(shown["text/plain"].splitlines()) == 10
+
+
+def test_in_a_shell_the_next_steps_are_commands():
+    shown = ShellOverview(**dict(card()))
+    assert all(line.startswith("hokusai ") for line in shown.next_steps)
+    assert shown.model_dump() == card().model_dump()
 
 
 def test_many_metrics_are_cut_and_counted():

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from hokusai_nb.errors import ValidationError
+from hokusai_nb.errors import MetricValidationError, ValidationError
 from hokusai_nb.schema.problems import Problem
 from hokusai_nb.schema.registrations import RegisterFile, Registration
 
@@ -47,6 +47,16 @@ def test_a_field_that_is_wrong_is_named(changes, field):
     with pytest.raises(ValidationError) as caught:
         parse(**changes)
     assert [p.field for p in caught.value.problems] == [field]
+
+
+@pytest.mark.parametrize("field", ["baseline", "value"])
+def test_what_is_no_number_is_told_in_the_documented_words_with_its_field(field):
+    with pytest.raises(MetricValidationError) as caught:
+        parse(**{field: "abc"})
+    assert caught.value.what == f"Metric Validation Failed: {field}: Benchmark value must be numeric: 'abc'"
+    with pytest.raises(ValidationError) as other:
+        parse(name="a/b")
+    assert type(other.value) is ValidationError
 
 
 def test_the_range_of_a_value_is_not_checked_here():
@@ -100,6 +110,10 @@ def test_a_registration_shows_what_it_made():
         f"Run        {'r' * 32}",
         "MLflow     http://mlflow",
     ]
+
+
+def test_the_answer_to_a_repetition_says_that_it_is_one():
+    assert registration(created=False)._text_().splitlines()[0] == "Registered before: hokusai-xray version 3"
 
 
 def test_what_is_unusual_stands_below_it():

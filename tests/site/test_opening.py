@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,17 @@ def test_the_server_keeps_its_own_in_a_database_whatever_key_is_set(named, tmp_p
     assert open_database().description == f"sqlite:///{named}"
     given = DatabaseConfig(db_type="sqlite", database=str(tmp_path / "given.db"))
     assert open_database(given) is Database.at(given)
+
+
+@pytest.mark.usefixtures("named")
+def test_a_database_is_opened_for_as_many_threads_as_are_to_work_with_it(monkeypatch):
+    for mock in ("false", "true"):
+        monkeypatch.setenv("HOKUSAI_MOCK_MODE", mock)
+        found = open_database(connections=33)
+        assert open_database(connections=2) is found
+        with ExitStack() as stack:
+            for _ in range(33):
+                stack.enter_context(found.reading())
 
 
 def test_the_servers_default_is_the_users_file(home):

@@ -188,6 +188,31 @@ def test_a_receiver_that_will_not_take_an_event_is_asked_less_often(sqlite_datab
     assert len(receiver.seen) == tries
 
 
+def test_a_refusal_between_failures_that_pass_does_not_end_a_delivery(database, receiver):
+    fate = [503, 500, 404, 503, 404, 404, 429, 302, 200]
+    answers = iter(fate)
+    receiver.answers["/hook"] = lambda _: (next(answers), {}, {})
+    write(database, event(), to=(site(receiver),))
+    deliver_until_idle(outbox(database))
+    assert states(database) == [("delivered", len(fate), "")]
+
+
+def test_refusals_in_a_row_end_a_delivery_that_failed_before(sqlite_database, receiver):
+    fate = [503, 404, 500, 404, 404, 404]
+    answers = iter(fate)
+    receiver.answers["/hook"] = lambda _: (next(answers), {}, {})
+    write(sqlite_database, event(), to=(site(receiver),))
+    deliver_until_idle(outbox(sqlite_database))
+    assert [s[:2] for s in states(sqlite_database)] == [("dead", len(fate))]
+
+
+def test_what_is_refused_and_fails_by_turns_is_given_up_after_the_last_try(sqlite_database, receiver):
+    receiver.answers["/hook"] = lambda _: ((404, 503)[len(receiver.seen) % 2], {}, {})
+    write(sqlite_database, event(), to=(site(receiver),))
+    deliver_until_idle(outbox(sqlite_database, tries=6))
+    assert [s[:2] for s in states(sqlite_database)] == [("dead", 6)]
+
+
 def test_an_address_that_is_not_allowed_any_more_is_given_up(sqlite_database, receiver):
     write(sqlite_database, event(), to=(site(receiver),))
     deliver_until_idle(outbox(sqlite_database, sender=Sender(allow_private=False)))

@@ -12,8 +12,9 @@ import uuid
 import pytest
 import sqlalchemy as sa
 
+from hokusai_nb.backends.sql import outbox
 from hokusai_nb.backends.sql.event_list import event_under
-from hokusai_nb.backends.sql.tables import token_leases, tokens
+from hokusai_nb.backends.sql.tables import event_keys, token_leases, tokens
 from hokusai_nb.errors import (
     DatabaseError,
     TokenBusyError,
@@ -23,7 +24,7 @@ from hokusai_nb.errors import (
     ValidationError,
 )
 from hokusai_nb.schema.deliveries import Destination
-from hokusai_nb.schema.events import Event, EventType, metric_improved, registration_key
+from hokusai_nb.schema.events import Event, EventType, metric_improved, registration_key, told_under
 from hokusai_nb.schema.lifecycle import NewToken, RegistrationFacts, Status, TokenChange
 from hokusai_nb.site.sql_store import SqlTokenStore
 from tests.processes import described, finish, release, start
@@ -638,7 +639,7 @@ def postgres_free_config():
 def test_a_registration_is_known_by_the_key_of_its_report(store):
     store.change("MSG-AI", registering())
     store.change("MSG-AI", registered())
-    key = registration_key("msg-ai", "MSG-AI", FACTS.mlflow_run_id, FACTS.version)
+    key = told_under(FACTS.model_name, "MSG-AI", FACTS.mlflow_run_id, FACTS.version)
     told = next(e.event for e in store.list_events().entries if e.event.event_type is EventType.MODEL_REGISTERED)
     with store.database.reading() as connection:
         assert event_under(connection, key) == told.event_id
@@ -648,9 +649,39 @@ def test_a_registration_is_known_by_the_key_of_its_report(store):
 
 @pytest.mark.usefixtures("msg_ai")
 def test_a_registration_that_was_reported_first_is_told_once(store):
-    key = registration_key("msg-ai", "MSG-AI", FACTS.mlflow_run_id, FACTS.version)
+    key = told_under(FACTS.model_name, "MSG-AI", FACTS.mlflow_run_id, FACTS.version)
     assert store.publish(Event(event_type="model_registered", payload={"token_id": "MSG-AI"}), key=key)
     store.change("MSG-AI", registering())
     store.change("MSG-AI", registered())
     kinds = sorted(e.event.event_type.value for e in store.list_events().entries)
     assert kinds == ["model_registered", "token_ready_for_deploy"]
+
+
+def told_by_an_earlier_version(store, facts):
+    """Write the event of a registration under the key of the time when it lacked the model's name."""
+    key = registration_key("msg-ai", "MSG-AI", facts.mlflow_run_id, facts.version)
+    told = Event(event_type="model_registered", payload={"token_id": "MSG-AI"})
+    with store.database.transaction() as connection:
+        outbox.write(connection, [told], (CONSOLE,), facts=facts)
+        connection.execute(sa.insert(event_keys), {"key": key, "event_id": told.event_id})
+    return told.event_id
+
+
+@pytest.mark.usefixtures("msg_ai")
+def test_what_an_earlier_version_told_is_not_told_again(store):
+    earlier = told_by_an_earlier_version(store, FACTS)
+    store.change("MSG-AI", registering())
+    store.change("MSG-AI", registered())
+    kinds = sorted(e.event.event_type.value for e in store.list_events().entries)
+    assert kinds == ["model_registered", "token_ready_for_deploy"]
+    key = told_under(FACTS.model_name, "MSG-AI", FACTS.mlflow_run_id, FACTS.version)
+    with store.database.reading() as connection:
+        assert event_under(connection, key) == earlier
+
+
+@pytest.mark.usefixtures("msg_ai")
+def test_what_an_earlier_version_told_of_another_model_of_the_run_keeps_nothing_from_being_told(store):
+    told_by_an_earlier_version(store, FACTS.model_copy(update={"model_name": "another"}))
+    store.change("MSG-AI", registering())
+    store.change("MSG-AI", registered())
+    assert [e.event.event_type for e in store.list_events().entries].count(EventType.MODEL_REGISTERED) == 2

@@ -10,6 +10,7 @@ import pytest
 
 from hokusai_nb.core.standing import Asked
 from hokusai_nb.schema.lifecycle import Status, TokenChange
+from hokusai_nb.site.opening import open_store
 from tests.tokens import create_token
 from tests.widgets.looking import button, html_of, versions
 
@@ -121,13 +122,24 @@ def test_a_store_that_does_not_answer_keeps_no_key_waiting_and_is_said_to_be_unc
         time.sleep(0.05)
 
 
-def test_without_a_store_that_somebody_named_nothing_is_asked(opened, current, monkeypatch, tmp_path):
+def test_without_a_store_to_ask_nothing_is_asked(opened, current, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     current(accuracy=0.91)
     form = opened(values=VALUES)
     assert said(form, "MSG-AI") == "New here: no version carries this token yet."
     assert not (tmp_path / "data").exists()
     assert "hokusai-token-store" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_the_users_own_file_is_asked_once_there_is_a_token_in_it(opened, current, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    current(accuracy=0.91)
+    made = open_store()
+    made.list_tokens()
+    assert said(opened(values=VALUES), "MSG-AI") == "New here: no version carries this token yet."
+    create_token(made, "MSG-AI", Status.DEPLOYED)
+    assert "Token is not in Draft status: MSG-AI is deployed." in said(opened(values=VALUES), "MSG-AI")
+    made.database.close()
 
 
 def test_in_mock_mode_any_token_is_in_draft(opened, monkeypatch, tmp_path):

@@ -130,9 +130,11 @@ def report(
 ) -> Reported:
     """Write the event `model_registered` for a version that is in the registry, once.
 
-    The version must carry the token, the metric and the run that are reported, as far as it is tagged.
-    The token's status stays as it is: whoever registers for a token of the site changes it by a change
-    of its own.
+    What is reported must be what the version says: its token, metric, run, tags and the baseline that it is
+    tagged with, and in `model_uri` its run, its logged model or a version of the same source. What the version
+    says nothing of is believed: a baseline or a tag that it does not carry, an address of another kind, and
+    `api_schema`. `proposal_identifier` is not read. The token's status stays as it is: whoever registers for a
+    token of the site changes it by a change of its own.
     """
     told = reporting.report(services, event)
     if told.published:

@@ -15,6 +15,7 @@ import pydantic
 from hokusai_nb import errors
 from hokusai_nb.errors import (
     AccessError,
+    DatabaseBusyError,
     HokusaiError,
     MissingExtraError,
     RateLimitError,
@@ -43,6 +44,8 @@ _BAD_GATEWAY = 502
 _LOST = (_CONFLICT, _BAD_GATEWAY, 504)
 """Answers in place of one that may have been given: the request was perhaps carried out."""
 _PASSING = (_TOO_MANY, 503, *_LOST)
+_BUSY = (DatabaseBusyError.__name__,)
+"""Errors of a server that works, and had to wait for others until it gave up."""
 _MAX_TEXT = 2_000
 _MAX_PROBLEMS = 50
 _MAX_PLACE = 200
@@ -154,7 +157,7 @@ def passing(answer: Answer, endpoint: str) -> Passing | None:
     return Passing(
         _refusal(answer, endpoint),
         wait=_retry_after(answer, document),
-        busy=answer.status in (_CONFLICT, _TOO_MANY),
+        busy=answer.status in (_CONFLICT, _TOO_MANY) or (document is not None and document.error in _BUSY),
         lost=answer.status in _LOST,
     )
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from types import TracebackType
 
-    from pydantic import SecretStr
-
     from hokusai_nb.backends.http.answers import Answer
     from hokusai_nb.backends.http.call import Call, Page
     from hokusai_nb.backends.http.transport import Asked
@@ -69,10 +67,7 @@ class AsyncHokusaiClient(Service):
 
     _http: httpx.AsyncClient
 
-    def __init__(
-        self, endpoint: str | None = None, api_key: str | SecretStr | None = None, *, timeout: float | None = None
-    ) -> None:
-        super().__init__(endpoint, api_key, timeout)
+    def _make_own(self) -> None:
         self._http = httpx.AsyncClient(**self._options())
         self._slots = asyncio.BoundedSemaphore(CONNECTIONS)
         self._sign: asyncio.Task[Answer] | None = None
@@ -87,12 +82,14 @@ class AsyncHokusaiClient(Service):
 
     async def aclose(self) -> None:
         """Close the connections; the client cannot be used any more."""
+        self._belong_here()
         if self._sign is not None:
             self._sign.cancel()
         await self._http.aclose()
 
     async def send(self, call: Call[T]) -> T:
         """Make a call and return the record that it is about."""
+        self._belong_here()
         asked = self._asked(call)
         return asked.record(await tenacity.AsyncRetrying(**POLICY)(self._attempt, asked))
 

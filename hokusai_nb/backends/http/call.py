@@ -12,6 +12,7 @@ import pydantic
 from pydantic_core import to_jsonable_python
 
 from hokusai_nb.errors import EventNotFoundError, HokusaiError, ModelNotFoundError, ValidationError
+from hokusai_nb.schema.hints import LIST_MODELS
 from hokusai_nb.schema.lifecycle import no_such_token
 from hokusai_nb.schema.names import MAX_NAME_LENGTH
 from hokusai_nb.schema.problems import Problem, quoted
@@ -34,7 +35,6 @@ __all__ = [
 
 T_co = TypeVar("T_co", covariant=True)
 HEALTH = "/api/v1/health"
-_LIST = "List what there is with %hokusai_models or ModelRegistry().list_models()."
 _MODEL = re.compile(rf"[^\0/:]{{1,{MAX_NAME_LENGTH}}}")
 _VERSION = re.compile(r"[0-9]{1,9}")
 _TOKEN = re.compile(r"[^\0/]{1,255}")
@@ -135,7 +135,10 @@ def model_path(name: str) -> str:
     Raises:
         ModelNotFoundError: No model can have this name.
     """
-    missing = ModelNotFoundError(f"Model {quoted(name)} does not exist in the registry, or has no version.", _LIST)
+    what = f"Model {quoted(name)} does not exist in the registry, or has no version."
+    missing = ModelNotFoundError(what, LIST_MODELS)
+        f"Model {quoted(name)} does not exist in the registry, or has no version.", LIST_MODELS
+    )
     return f"/api/v1/models/{_segment(name, _MODEL, missing)}"
 
 
@@ -146,7 +149,7 @@ def version_of(name: str, version: int | str) -> str:
         ModelNotFoundError: It is none.
     """
     what = f"Model {quoted(name)} has no version {quoted(str(version))} in the registry."
-    return _segment(str(version), _VERSION, ModelNotFoundError(what, _LIST))
+    return _segment(str(version), _VERSION, ModelNotFoundError(what, LIST_MODELS))
 
 
 def version_path(name: str, version: int | str) -> str:

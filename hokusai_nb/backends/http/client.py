@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
-    from pydantic import SecretStr
-
     from hokusai_nb.backends.http.answers import Answer
     from hokusai_nb.backends.http.call import Call, Page
     from hokusai_nb.backends.http.transport import Asked
@@ -65,8 +63,9 @@ def _begin(work: Callable[[], Answer]) -> Future[Answer]:
 class HokusaiClient(Service):
     """The Hokusai API, for code that waits for its answers.
 
-    Keeps its connections open; close it, or use it in a ``with`` block. Safe to share between threads.
-    A list is an iterator that asks for a page when it gets there.
+    Keeps its connections open; close it, or use it in a ``with`` block. Safe to share between threads; a
+    process that was forked makes connections of its own. A list is an iterator that asks for a page when it
+    gets there.
 
     Every method raises `ServiceConnectionError` within five seconds if the server is down, `AccessError`
     if the key is not good for it, `RateLimitError` after too many requests, `ServiceError` if the answer
@@ -85,10 +84,7 @@ class HokusaiClient(Service):
 
     _http: httpx.Client
 
-    def __init__(
-        self, endpoint: str | None = None, api_key: str | SecretStr | None = None, *, timeout: float | None = None
-    ) -> None:
-        super().__init__(endpoint, api_key, timeout)
+    def _make_own(self) -> None:
         self._http = httpx.Client(**self._options())
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
         self._lock = threading.Lock()
@@ -104,10 +100,12 @@ class HokusaiClient(Service):
 
     def close(self) -> None:
         """Close the connections; the client cannot be used any more."""
+        self._belong_here()
         self._http.close()
 
     def send(self, call: Call[T]) -> T:
         """Make a call and return the record that it is about."""
+        self._belong_here()
         asked = self._asked(call)
         return asked.record(tenacity.Retrying(**POLICY)(self._attempt, asked))
 

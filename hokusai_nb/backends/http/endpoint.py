@@ -54,7 +54,7 @@ class Endpoint:
             what = (
                 f"The key for the Hokusai API goes to {self.address} as plain text: everybody on the way can read it."
             )
-            warnings.warn(f"{what} Use https.", HokusaiWarning, stacklevel=5)
+            warnings.warn(f"{what} Use https.", HokusaiWarning, stacklevel=4)
 
 
 def _checked_address(address: str) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import socket
 import ssl
+import threading
 import time
 import uuid
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -48,16 +51,41 @@ _TIMEOUT = "it did not answer in time"
 _AGENT = f"hokusai_nb/{importlib.metadata.version('hokusai_nb')}"
 
 
-class Service:
+class Service(ABC):
     """What both clients share: the endpoint, the limits, and what they have heard of the server."""
 
     _http: httpx.Client | httpx.AsyncClient
+    _beginning = threading.Lock()
 
-    def __init__(self, endpoint: str | None, api_key: str | SecretStr | None, timeout: float | None) -> None:
+    def __init__(
+        self, endpoint: str | None = None, api_key: str | SecretStr | None = None, *, timeout: float | None = None
+    ) -> None:
         set_level(settings().log_level)
         self._endpoint = Endpoint(endpoint, api_key)
         self._timeout = settings().http_timeout if timeout is None else timeout
         self._heard = float("-inf")
+        self._trusted = httpx.create_ssl_context()
+        self._process = os.getpid()
+        self._make_own()
+
+    @abstractmethod
+    def _make_own(self) -> None:
+        """Make what belongs to one process: the connections, and what its threads or tasks wait for."""
+
+    def _belong_here(self) -> None:
+        """In a process that was forked, leave the parent its connections and locks; two would mix up their answers."""
+        if self._process == os.getpid():
+            return
+        with self._beginning:
+            if self._process != os.getpid():
+                if not self._http.is_closed:
+                    self._make_own()
+                self._process = os.getpid()
+
+    @classmethod
+    def _after_fork(cls) -> None:
+        """Leave the parent's lock to the parent."""
+        cls._beginning = threading.Lock()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.endpoint!r})"
@@ -75,6 +103,7 @@ class Service:
             # Their number is bounded before, so that a sign of life can be asked for at any time.
             "limits": httpx.Limits(max_connections=None, max_keepalive_connections=CONNECTIONS),
             "follow_redirects": False,
+            "verify": self._trusted,
         }
 
     def _asked(self, call: Call[T]) -> Asked[T]:
@@ -106,6 +135,10 @@ class Service:
         error = sign.exception() if sign.done() else None
         if error is not None or not sign.done():
             raise unreachable(self.endpoint, _why(error) if isinstance(error, httpx.HTTPError) else _TIMEOUT)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=Service._after_fork)  # noqa: SLF001 - its own
 
 
 class Reading:

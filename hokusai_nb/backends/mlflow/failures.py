@@ -10,8 +10,16 @@ import sqlalchemy
 import urllib3
 from mlflow.exceptions import MlflowException
 
-from hokusai_nb.errors import ConnectionFailedError, HokusaiError, NotFoundError, ReadOnlyError, RegistryError
+from hokusai_nb.errors import (
+    ConnectionFailedError,
+    HokusaiError,
+    NotFoundError,
+    ReadOnlyError,
+    RegistryAccessError,
+    RegistryError,
+)
 from hokusai_nb.log import redact
+from hokusai_nb.schema.hints import STORE_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,7 +71,7 @@ def unreachable(uri: str, reason: str) -> ConnectionFailedError:
         uri: The store, without credentials.
         reason: What was observed, one clause.
     """
-    hint = "Check that it is running, or point MLflow elsewhere with mlflow.set_tracking_uri(…)."
+    hint = f"Check that it is running, or name another store: {STORE_OPTIONS}."
     return ConnectionFailedError(f"Failed to connect to MLflow at {uri}: {reason}.", hint)
 
 
@@ -124,7 +132,7 @@ def translate(error: Exception, uri: str) -> HokusaiError:
         return NotFoundError(text)
     if code in _DENIED:
         hint = "Check HOKUSAI_API_KEY, MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and its password."
-        return RegistryError(f"MLflow at {uri} refused access: {text}", hint)
+        return RegistryAccessError(f"MLflow at {uri} refused access: {text}", hint)
     if code == "ENDPOINT_NOT_FOUND":
         return RegistryError(f"{uri} answers, but not as an MLflow server: {text}", "Check the address and its path.")
     return _of_database(error, uri) or RegistryError(f"MLflow Error: {text}", f"The store is {uri}.")
@@ -141,7 +149,7 @@ def _of_database(error: Exception, uri: str) -> HokusaiError | None:
             f"The MLflow store at {uri} cannot be written.", "Check the rights of its file or account."
         )
     if _DENIED_BY_DATABASE.search(whole):
-        return RegistryError(f"The database at {uri} refused access.", "Check the user name and the password.")
+        return RegistryAccessError(f"The database at {uri} refused access.", "Check the user name and the password.")
     if _NO_DATABASE.search(whole):
         return unreachable(uri, "the database cannot be opened")
     if _LOCKED.search(whole):

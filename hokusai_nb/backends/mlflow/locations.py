@@ -10,7 +10,8 @@ from urllib.parse import unquote
 
 from google.protobuf.json_format import ParseError
 from mlflow.protos.model_registry_pb2 import CreateModelVersion
-from mlflow.protos.service_pb2 import CreateExperiment
+from mlflow.protos.service_pb2 import CreateExperiment, StartTraceV3
+from mlflow.tracing.constant import TraceTagKey
 from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION
 from mlflow.utils.proto_json_utils import parse_dict
 
@@ -25,29 +26,45 @@ if TYPE_CHECKING:
     FindRun: TypeAlias = Callable[[str], Awaitable[str | None]]
     """Returns where the artifacts of a run lie, by its id; None where there is no such run."""
 
-__all__ = ["checked", "concerns"]
+__all__ = ["ARTIFACT_PATH", "WRITING", "checked", "concerns", "folded", "is_place"]
 
-_WRITING = ("POST", "PUT", "PATCH")
-_ARTIFACTS = re.compile(r"/(?:ajax-)?api/2\.0/mlflow-artifacts/")
-_TRACES = re.compile(r"/(?:ajax-)?api/[23]\.0/mlflow/traces(?:/|$)")
+WRITING = ("POST", "PUT", "PATCH")
+ARTIFACT_PATH = re.compile(r"/(?:ajax-)?api/2\.0/mlflow-artifacts/")
+"""Below it a file may be called anything."""
+_TRACES = re.compile(r"/mlflow/traces(?:/|$)")
 _PROXIED = re.compile(r"mlflow-artifacts:/(?!/)")
 _IN_MLFLOW = re.compile(r"(mlflow-artifacts|runs|models):/(?!/)")
 _OF_PROMPTS = ("dummy-source", "prompt-template")
 _PROMPT = "mlflow.prompt.is_prompt"
+_NO_NAME = frozenset("?#%\\")
+"""What ends a path, or stands for something else in it."""
 
 
 def concerns(method: str, path: str) -> bool:
     """Whether a request may name a place for artifacts, by whichever of MLflow's paths."""
-    return method in _WRITING and _kind(path) is not None
+    return method in WRITING and _kind(path) is not None
+
+
+def folded(key: str) -> str:
+    """Return a tag's key so that two are equal which any database takes for the same."""
+    return unicodedata.normalize("NFKD", key).encode("ascii", "ignore").decode().strip().lower()
+
+
+_PLACES = {folded(key) for key in (MLFLOW_ARTIFACT_LOCATION, TraceTagKey.ARCHIVE_LOCATION)}
+
+
+def is_place(key: str) -> bool:
+    """Whether MLflow keeps by a tag of a trace where its files lie."""
+    return folded(key) in _PLACES
 
 
 def _kind(path: str) -> str | None:
-    if _ARTIFACTS.match(path):
-        return None  # a file may be called anything
+    if ARTIFACT_PATH.match(path):
+        return None
     *_, area, action = ["", "", *(part for part in path.split("/") if part)]
     if action == "create" and area in ("experiments", "model-versions"):
         return area
-    return "traces" if _TRACES.match(path) else None
+    return "traces" if _TRACES.search(path) else None
 
 
 async def checked(path: str, body: bytes, find_run: FindRun, roots: Sequence[str] = ()) -> bytes:
@@ -65,6 +82,9 @@ async def checked(path: str, body: bytes, find_run: FindRun, roots: Sequence[str
     content = parsed(body)
     kind = _kind(path)
     if kind == "traces":
+        if path.rstrip("/").endswith("/traces"):
+            trace_id = str(_message(content, StartTraceV3()).trace.trace_info.trace_id)
+            _require(_is_name(trace_id), "trace_id", trace_id)
         for place in _of_traces(content):
             _require(bool(_is_plain(place) and _PROXIED.match(place)), "artifact_location", place)
     elif kind == "experiments":
@@ -116,15 +136,19 @@ def _is_below(place: str, root: str) -> bool:
     return bool(start) and f"{place.removeprefix('file://')}/".startswith(f"{start}/")
 
 
+def _is_name(trace_id: str) -> bool:
+    """Whether the folder of a trace with this id lies where MLflow puts it."""
+    return _is_plain(trace_id) and _NO_NAME.isdisjoint(trace_id)
+
+
 def _of_traces(content: Any) -> Iterator[str]:
     """Yield each place that a trace is tagged with: a mapping, or a list of names and values, at whatever depth."""
     waiting = [content]
     while waiting:
         item = waiting.pop()
         if isinstance(item, dict):
-            if MLFLOW_ARTIFACT_LOCATION in item:
-                yield str(item[MLFLOW_ARTIFACT_LOCATION])
-            if item.get("key") == MLFLOW_ARTIFACT_LOCATION:
+            yield from (str(value) for key, value in item.items() if is_place(key))
+            if is_place(str(item.get("key"))):
                 yield str(item.get("value"))
             waiting += item.values()
         elif isinstance(item, list):

@@ -204,7 +204,7 @@ def _gone(error: MlflowException) -> bool:
 
 def _no_such_model(backend: Backend, uri: str) -> ModelNotFoundError:
     what = f"Model {quoted(redact(uri))} does not exist in {backend.safe_uri}."
-    return ModelNotFoundError(what, "Check the URI, or leave it out to use the current run's model.")
+    return ModelNotFoundError(what, "Check the URI; where a run is current, leave it out to use that run's model.")
 
 
 def _in_folder(uri: str) -> RunModel:

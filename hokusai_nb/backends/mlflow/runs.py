@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import fluent
 
 from hokusai_nb.errors import HokusaiError, RunNotFoundError
+from hokusai_nb.schema.hints import FIND_RUN
 from hokusai_nb.schema.problems import quoted
 from hokusai_nb.schema.runs import Dataset, RunFacts
 
@@ -149,14 +150,13 @@ def get_run(backend: Backend, run_id: str) -> RunFacts:
     Raises:
         RunNotFoundError: It does not exist, or it was deleted.
     """
-    hint = "Check the id in MLflow, or leave it out to use the current run."
     with backend.calling() as client:
         try:
             run = client.get_run(run_id)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 what = f"Run {quoted(run_id)} does not exist in {backend.safe_uri}."
-                raise RunNotFoundError(what, hint) from error
+                raise RunNotFoundError(what, FIND_RUN) from error
             raise
     if run.info.lifecycle_stage == "deleted":
         what = f"Run {quoted(run_id)} was deleted."

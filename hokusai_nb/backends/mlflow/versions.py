@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from hokusai_nb.backends.mlflow import search
 from hokusai_nb.errors import ModelNotFoundError
+from hokusai_nb.schema.hints import LIST_MODELS
 from hokusai_nb.schema.problems import quoted
 from hokusai_nb.schema.records import RegisteredModel
 from hokusai_nb.schema.tags import METRIC_TAG, TOKEN_TAG, VALUE_TAG
@@ -92,7 +93,7 @@ def _refuse_impossible(backend: Backend, name: str, version: str) -> None:
 
 def _missing(backend: Backend, name: str, version: str) -> ModelNotFoundError:
     what = f"Model {quoted(name)} has no version {quoted(version)} in {backend.safe_uri}."
-    return ModelNotFoundError(what, "List what there is with %hokusai_models or ModelRegistry().list_models().")
+    return ModelNotFoundError(what, LIST_MODELS)
 
 
 def raise_missing(backend: Backend, error: MlflowException, name: str, version: str) -> None:

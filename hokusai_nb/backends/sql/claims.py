@@ -39,6 +39,8 @@ class Claim:
     """None where another program has made the row unreadable."""
     site_body: Mapping[str, Any] | None
     """What the site's webhook is sent in place of the envelope; None where that is the envelope."""
+    refusals: int = 0
+    """The last tries of which each was refused, and not only failed for a reason that may pass."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -57,6 +59,8 @@ class Outcome:
     """Without secrets."""
     pause: float = 0.0
     """Seconds until it is tried again, where it is."""
+    refused: bool = False
+    """Whether the receiver will not take the event, so that one more refusal counts."""
 
 
 def _due(connection: Connection, token_id: str | None, without: Collection[str]) -> sa.Select[Any]:
@@ -117,7 +121,7 @@ def claim(
     if not keys:
         return []
     found = connection.execute(
-        sa.select(*EVENT, d.handler, d.target, d.attempts, o.site_body)
+        sa.select(*EVENT, d.handler, d.target, d.attempts, d.refusals, o.site_body)
         .join_from(event_deliveries, event_order, o.event_id == d.event_id)
         .join(events, e.event_id == d.event_id)
         # Once more, because another worker may have been quicker since.
@@ -127,7 +131,15 @@ def claim(
         .with_for_update(skip_locked=True, of=event_deliveries)
     ).mappings()
     taken = [
-        Claim(row["event_id"], row["handler"], row["target"], row["attempts"], event_of(row), row["site_body"])
+        Claim(
+            row["event_id"],
+            row["handler"],
+            row["target"],
+            row["attempts"],
+            event_of(row),
+            row["site_body"],
+            row["refusals"],
+        )
         for row in map(dict, found)
     ]
     if taken:
@@ -162,7 +174,8 @@ def record(connection: Connection, worker: str, outcomes: Sequence[Outcome]) -> 
             statement = mine.values(**free)
         else:
             due = now + dt.timedelta(seconds=outcome.pause) if outcome.state is DeliveryState.PENDING else None
-            values = {"last_error": outcome.error, "next_attempt_at": due}
+            refusals = d.refusals + 1 if outcome.refused else 0
+            values = {"last_error": outcome.error, "next_attempt_at": due, "refusals": refusals}
             statement = mine.values(attempts=d.attempts + 1, state=outcome.state.value, **values, **free)
         connection.execute(statement, _bound(outcome.claim))
     done = (outcome.claim.event_id for outcome in outcomes if outcome.state is DeliveryState.DELIVERED)

@@ -45,6 +45,7 @@ class Database:
         self.description = engines.describe(config)
         self._opening = threading.Lock()
         self._ready = False
+        self._connections = engines.CONNECTIONS
         try:
             self._engine = engines.make_engine(config)
         except ImportError as error:
@@ -79,6 +80,7 @@ class Database:
 
         Raises:
             DatabaseConnectionError: It cannot be reached, or refuses access; known within seconds.
+            DatabaseBusyError: It stays locked, or every connection stays in use, for as long.
             DatabaseError: Any other refusal.
         """
         self.ensure_ready()
@@ -91,6 +93,7 @@ class Database:
 
         Raises:
             DatabaseConnectionError: As for `transaction`.
+            DatabaseBusyError: As for `transaction`.
             DatabaseError: As for `transaction`.
         """
         self.ensure_ready()
@@ -113,6 +116,16 @@ class Database:
                     if self._version() != REVISION:
                         self._migrate()
                 self._ready = True
+
+    def allow(self, connections: int) -> None:
+        """Have at least so many connections at a time; one that is in use stays so until it is given back."""
+        with self._opening:
+            if connections > self._connections:
+                before, self._connections = self._engine, connections
+                self._engine = engines.make_engine(self.config, connections)
+                # Its pool is forgotten, and would leave open what is given back to it.
+                sqlalchemy.event.listen(before.pool, "checkin", lambda _, record: record.invalidate())
+                before.dispose()
 
     def close(self) -> None:
         """Close its connections and forget it; the next `at` opens it anew."""

@@ -15,13 +15,17 @@ from sqlalchemy import event
 if TYPE_CHECKING:
     from hokusai_nb.config import DatabaseConfig
 
-__all__ = ["BEGIN", "READING", "UNBOUND", "describe", "make_engine", "resolved"]
+__all__ = ["BEGIN", "CONNECTIONS", "READING", "UNBOUND", "describe", "make_engine", "resolved"]
 
 CONNECT_SECONDS = 2
 """For each address of the host; ``localhost`` has two."""
 WAIT_SECONDS = 5
 """For a lock that another process holds, and for a connection of the pool."""
 STATEMENT_SECONDS = 30
+CONNECTIONS = 20
+"""That one process has open at a time, unless it says how many it needs."""
+_KEPT = 5
+"""Of those, how many stay open."""
 _DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 BEGIN = "hokusai_begin"
 """The execution option that says how a transaction of SQLite begins."""
@@ -46,8 +50,12 @@ def describe(config: DatabaseConfig) -> str:
     return f"{config.db_type}://{config.host}{port}/{config.database}"
 
 
-def make_engine(config: DatabaseConfig) -> sqlalchemy.Engine:
+def make_engine(config: DatabaseConfig, connections: int = CONNECTIONS) -> sqlalchemy.Engine:
     """Return the engine of a database; nothing is contacted.
+
+    Args:
+        config: How it is reached.
+        connections: How many are open at a time; some are closed again where they are not needed for long.
 
     Raises:
         ImportError: The driver is not installed.
@@ -56,6 +64,8 @@ def make_engine(config: DatabaseConfig) -> sqlalchemy.Engine:
         "hide_parameters": True,
         "json_serializer": partial(json.dumps, allow_nan=False),
         "pool_timeout": WAIT_SECONDS,
+        "pool_size": (kept := min(connections, _KEPT)),
+        "max_overflow": connections - kept,
     }
     if config.db_type == "sqlite":
         url = sqlalchemy.URL.create("sqlite", database=config.database)
@@ -76,7 +86,7 @@ def make_engine(config: DatabaseConfig) -> sqlalchemy.Engine:
     if config.db_type == "postgresql":
         # A host that dies while a connection is open is noticed as soon, too.
         arguments |= {"application_name": "hokusai", "tcp_user_timeout": 1000 * WAIT_SECONDS}
-    engine = sqlalchemy.create_engine(url, connect_args=arguments, pool_pre_ping=True, max_overflow=15, **shared)
+    engine = sqlalchemy.create_engine(url, connect_args=arguments, pool_pre_ping=True, **shared)
     if config.db_type == "postgresql":
         event.listen(engine, "connect", _prepare_postgresql)
     return engine

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from hokusai_nb.backends.sql.outbox import EVENT, event_of
+from hokusai_nb.backends.sql.outbox import EVENT, event_of, id_of_event, no_such_event
 from hokusai_nb.backends.sql.paging import decode_cursor, encode_cursor
 from hokusai_nb.backends.sql.tables import event_deliveries, event_keys, event_order, events
-from hokusai_nb.backends.sql.types import storable
-from hokusai_nb.errors import EventNotFoundError, ValidationError
+from hokusai_nb.errors import ValidationError
 from hokusai_nb.schema.deliveries import Destination
 from hokusai_nb.schema.events import DeliveryState, EventDelivery, EventPage, EventRecord
 from hokusai_nb.schema.problems import Problem, quoted
@@ -66,11 +65,11 @@ def find_event(connection: Connection, event_id: str) -> EventRecord:
     Raises:
         EventNotFoundError: There is no such event, or another program made its row unreadable.
     """
-    rows = connection.execute(sa.select(*events.c).where(events.c.event_id == storable(event_id))).mappings().all()
+    wanted = id_of_event(event_id)
+    rows = connection.execute(sa.select(*events.c).where(events.c.event_id == wanted)).mappings().all()
     for found in _records(connection, rows):
         return found
-    what = f"There is no event {quoted(event_id)}."
-    raise EventNotFoundError(what, "hokusai events list shows the events.")
+    raise no_such_event(event_id)
 
 
 def event_under(connection: Connection, key: str) -> str:

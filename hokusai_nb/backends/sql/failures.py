@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy
 
-from hokusai_nb.errors import DatabaseConnectionError, DatabaseError, HokusaiError
+from hokusai_nb.errors import (
+    DatabaseAccessError,
+    DatabaseBusyError,
+    DatabaseConnectionError,
+    DatabaseError,
+    HokusaiError,
+)
 from hokusai_nb.log import redact
 
 if TYPE_CHECKING:
@@ -22,6 +28,7 @@ _CHECK = "Check the file that describes the database, or the HOKUSAI_DB_ variabl
 _BUSY_STATES = {"55P03", "57014", "40P01", "40001"}  # lock not available, cancelled, deadlock, serialization failure
 
 _REFUSED = "the user name or the password is refused", _CHECK
+_READ_ONLY = "it may only be read, not written", "Check the rights of its file and folder, or of its user."
 _BROKEN = "the connection broke off", "Try again once it is up."
 _REASONS = {
     r"password authentication|no password supplied|access denied for|no pg_hba\.conf entry": _REFUSED,
@@ -32,10 +39,7 @@ _REASONS = {
     r"timeout expired|timed? ?out": ("its host does not answer in time", f"Check that it is running. {_CHECK}"),
     r"too many (clients|connections)|connection slots": ("it has no connection left", "Try again later."),
     r"file is not a database|file is encrypted": ("the file is no SQLite database", f"Name another file. {_CHECK}"),
-    r"readonly|read-only|permission denied for |command denied": (
-        "it may only be read, not written",
-        "Check the rights of its file and folder, or of its user.",
-    ),
+    r"readonly|read-only|permission denied for |command denied": _READ_ONLY,
     r"server closed the connection|terminating connection|connection (was )?(lost|closed|reset)": _BROKEN,
     r"starting up|shutting down|gone away|lost connection": _BROKEN,
     r"can't connect|no route to host|network is unreachable": ("its host cannot be reached", _CHECK),
@@ -46,15 +50,18 @@ _BUSY = re.compile(r"database is locked|database table is locked|lock wait timeo
 _NO_FILE = re.compile(r"unable to open database", re.IGNORECASE)
 
 
-def unreachable(where: str, reason: str, hint: str) -> DatabaseConnectionError:
+def unreachable(
+    where: str, reason: str, hint: str, kind: type[DatabaseConnectionError] = DatabaseConnectionError
+) -> DatabaseConnectionError:
     """Return the error for a database that cannot be reached, or refuses access.
 
     Args:
         where: The database, without credentials.
         reason: What was observed, one clause.
         hint: What to try.
+        kind: Its class.
     """
-    return DatabaseConnectionError(f"Database Connection Failed: {where}: {reason}.", hint)
+    return kind(f"Database Connection Failed: {where}: {reason}.", hint)
 
 
 def driver_missing(where: str, error: ImportError) -> DatabaseConnectionError:
@@ -74,14 +81,15 @@ def translate(error: Exception, where: str, config: DatabaseConfig) -> HokusaiEr
     orig = getattr(error, "orig", None)
     text = str(error if orig is None else orig)
     if isinstance(error, sqlalchemy.exc.TimeoutError):
-        return DatabaseError(f"Database Error: {where}: every connection is in use.", "Try again.")
+        return DatabaseBusyError(f"Database Error: {where}: every connection is in use.", "Try again.")
     if _BUSY.search(text) or getattr(orig, "sqlstate", None) in _BUSY_STATES:
-        return DatabaseError(f"Database Error: {where}: another process keeps it locked.", "Try again.")
+        return DatabaseBusyError(f"Database Error: {where}: another process keeps it locked.", "Try again.")
     if _NO_FILE.search(text):
         return unreachable(where, *_why_no_file(Path(config.database)))
     for pattern, (reason, hint) in _REASONS.items():
         if re.search(pattern, text, re.IGNORECASE):
-            return unreachable(where, reason, hint)
+            kind = DatabaseAccessError if (reason, hint) in (_REFUSED, _READ_ONLY) else DatabaseConnectionError
+            return unreachable(where, reason, hint, kind)
     if getattr(error, "connection_invalidated", False):
         return unreachable(where, "the connection broke off", "Try again once it is up.")
     first = redact(text.strip().splitlines()[0] if text.strip() else type(orig or error).__name__)

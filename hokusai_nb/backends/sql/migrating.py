@@ -21,7 +21,7 @@ from hokusai_nb.schema.events import EventType
 from hokusai_nb.schema.lifecycle import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy import Column, Connection, Engine
     from sqlalchemy.types import TypeEngine
@@ -70,11 +70,12 @@ def migrate(engine: Engine, where: str) -> None:
         if current not in {None, *(known.revision for known in script.walk_revisions())}:
             what = f"The database {where} was made by a newer version of hokusai_nb: its schema is {current!r}."
             raise DatabaseError(what, "pip install --upgrade hokusai_nb")
-        _require_columns(connection, where)
+        missing = list(reversed(list(script.iterate_revisions("head", current or "base"))))
+        _require_columns(connection, where, [getattr(revision.module, "ADDED", {}) for revision in missing])
         if engine.dialect.name == "postgresql":
             _require_types(connection, where)
         with Operations.context(context):
-            for revision in reversed(list(script.iterate_revisions("head", current or "base"))):
+            for revision in missing:
                 revision.module.upgrade()
                 context.stamp(script, revision.revision)
 
@@ -114,14 +115,21 @@ def _alone(engine: Engine) -> Iterator[Connection]:
         connection.invalidate()  # it waits longer than the pool's others
 
 
-def _require_columns(connection: Connection, where: str) -> None:
-    """Refuse a table of another program that has our table's name and not its columns."""
+def _require_columns(connection: Connection, where: str, added: Sequence[Mapping[str, set[str]]]) -> None:
+    """Refuse a table of another program that has our table's name and not its columns.
+
+    Args:
+        connection: To the database.
+        where: What errors call it.
+        added: Columns that the migrations to come add to tables of our own, which may lack them so far.
+    """
     inspector = sqlalchemy.inspect(connection)
     present = set(inspector.get_table_names())
     for table in metadata.sorted_tables:
         if table.name not in present:
             continue
         lacking = {c.name for c in table.columns} - {c["name"] for c in inspector.get_columns(table.name)}
+        lacking -= {name for columns in added for name in columns.get(table.name, ())}
         if lacking:
             what = f"The table {table.name} of {where} lacks {', '.join(sorted(lacking))}."
             raise DatabaseError(what, "It belongs to another program, and is left as it is. Use another database.")

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from hokusai_nb.backends.sql import clock
 from hokusai_nb.backends.sql.tables import event_deliveries, event_keys, event_order, events
-from hokusai_nb.backends.sql.types import storable
 from hokusai_nb.errors import ConflictError, EventNotFoundError
 from hokusai_nb.log import logger
 from hokusai_nb.schema.deliveries import DATABASE, Backlog
-from hokusai_nb.schema.events import DeliveryState, Event, EventType, iso, site_body
+from hokusai_nb.schema.events import DeliveryState, Event, EventType, iso, registration_key, site_body
 from hokusai_nb.schema.problems import quoted
 
 if TYPE_CHECKING:
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
     from hokusai_nb.schema.deliveries import Destination
     from hokusai_nb.schema.lifecycle import RegistrationFacts
 
-__all__ = ["EVENT", "backlog", "event_of", "publish", "retry", "write"]
+__all__ = ["EVENT", "backlog", "event_of", "id_of_event", "no_such_event", "publish", "retry", "write"]
 
 d, o, e = event_deliveries.c, event_order.c, events.c
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _AS_IT_IS = sa.String()
 EVENT = (
     e.event_id,
@@ -99,24 +101,58 @@ def publish(
 ) -> bool:
     """Write an event unless one was written under this key before; return whether it was written now.
 
+    Args:
+        connection: In a transaction.
+        event: The event.
+        destinations: Who is to be told.
+        key: Any text; what is told of a registration has `told_under`.
+        facts: What was registered, where the event tells of that.
+
     Raises:
         ConflictError: An event of the same id was written under another key.
     """
     known = sa.select(event_keys.c.event_id).where(event_keys.c.key == key)
+    taken = sa.select(e.event_id).where(e.event_id == event.event_id)
     if connection.execute(known).first():
         return False
-    if connection.execute(sa.select(e.event_id).where(e.event_id == event.event_id)).first():
-        what = f"There is another event of the id {event.event_id}."
-        raise ConflictError(what, "Give each event an id of its own.")
+    if (earlier := _told_before(connection, event, facts)) is not None:
+        with suppress(sa.exc.IntegrityError), connection.begin_nested():  # another process may be quicker
+            connection.execute(sa.insert(event_keys), {"key": key, "event_id": earlier})
+        return False
+    another = ConflictError(f"There is another event of the id {event.event_id}.", "Give each event an id of its own.")
+    if connection.execute(taken).first():
+        raise another
     try:
         with connection.begin_nested():
             connection.execute(sa.insert(event_keys), {"key": key, "event_id": event.event_id})
+            write(connection, [event], destinations, facts=facts)
     except sa.exc.IntegrityError:
+        # Another process was quicker: with the same key, or with the same id under another one.
         if connection.execute(known).first():
-            return False  # another process was quicker
+            return False
+        if connection.execute(taken).first():
+            raise another from None
         raise
-    write(connection, [event], destinations, facts=facts)
     return True
+
+
+def _told_before(connection: Connection, event: Event, facts: RegistrationFacts | None) -> str | None:
+    """Return the event of the same registration under the key that is sent: once, that was the key here, too.
+
+    It stood for every model of the run, so that the one that the event tells of is looked at.
+    """
+    if facts is None or event.token_id is None:
+        return None
+    sent = registration_key(event.token_id.lower(), event.token_id, facts.mlflow_run_id, facts.version)
+    found = connection.execute(
+        sa.select(o.event_id, o.site_body)
+        .join_from(event_keys, event_order, o.event_id == event_keys.c.event_id)
+        .where(event_keys.c.key == sent)
+    ).first()
+    told: str | None = None
+    if found is not None and found.site_body is not None and found.site_body["model"]["name"] == facts.model_name:
+        told = found.event_id
+    return told
 
 
 def event_of(row: Mapping[str, Any]) -> Event | None:
@@ -135,6 +171,22 @@ def event_of(row: Mapping[str, Any]) -> Event | None:
         return None
 
 
+def id_of_event(text: str) -> str:
+    """Return the id of an event that a user names, as it is stored.
+
+    Raises:
+        EventNotFoundError: No event can have it. A column that the site has made a ``uuid`` is not even asked for it.
+    """
+    if not _ID.fullmatch(text.lower()):
+        raise no_such_event(text)
+    return text.lower()
+
+
+def no_such_event(event_id: str) -> EventNotFoundError:
+    """Return the error for an event that is not there."""
+    return EventNotFoundError(f"There is no event {quoted(event_id)}.", "hokusai events list shows the events.")
+
+
 def _moment(value: Any) -> dt.datetime:
     moment = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
@@ -148,11 +200,12 @@ def retry(connection: Connection, event_id: str | None = None) -> int:
     """
     given_up = d.state == DeliveryState.DEAD.value
     if event_id is not None:
-        if not connection.execute(sa.select(e.event_id).where(e.event_id == storable(event_id))).first():
-            what = f"There is no event {quoted(event_id)}."
-            raise EventNotFoundError(what, "hokusai events list shows the events.")
-        given_up = sa.and_(given_up, d.event_id == event_id)
-    values = {"state": DeliveryState.PENDING.value, "attempts": 0, "next_attempt_at": clock.now(connection)}
+        wanted = id_of_event(event_id)
+        if not connection.execute(sa.select(e.event_id).where(e.event_id == wanted)).first():
+            raise no_such_event(event_id)
+        given_up = sa.and_(given_up, d.event_id == wanted)
+    anew = {"state": DeliveryState.PENDING.value, "attempts": 0, "refusals": 0}
+    values = {**anew, "next_attempt_at": clock.now(connection)}
     return connection.execute(sa.update(event_deliveries).where(given_up).values(values)).rowcount
 
 

@@ -25,7 +25,7 @@ __all__ = [
     "tokens",
 ]
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that makes these tables; asking for it is quicker than loading Alembic."""
 VERSION_TABLE = "hokusai_schema_version"
 """Where the database says which migration it has; ``alembic_version`` is MLflow's."""
@@ -107,6 +107,7 @@ event_deliveries = Table(
     Column("target", String(TARGET), primary_key=True),
     Column("state", String(16), nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("refusals", Integer, nullable=False, server_default="0"),
     Column("next_attempt_at", UtcColumn),
     Column("claimed_by", String(NAME)),
     Column("claimed_until", UtcColumn),

@@ -10,6 +10,7 @@ from hokusai_nb.schema.lifecycle import NewToken, TokenChange
 from hokusai_nb.schema.metrics import STANDARD_METRICS, known_metrics
 from hokusai_nb.schema.verbs import Register
 from tests.conftest import train
+from tests.processes import python
 from tests.servers import Proxy
 
 pytestmark = pytest.mark.slow
@@ -103,3 +104,42 @@ def test_a_key_with_too_few_rights_is_told_which_it_needs(client_of, api):
     with pytest.raises(AccessError, match="not known") as caught:
         client_of(api.url, "hk_no_such").token("XRAY")
     assert "hk_no_such" not in str(caught.value)
+
+
+FORKING = """
+import asyncio, os, sys
+from hokusai_nb import HokusaiClient
+from hokusai_nb.backends.http import AsyncHokusaiClient
+
+url, key = sys.argv[1:]
+client, awaited = HokusaiClient(url, key), AsyncHokusaiClient(url, key)
+closed = HokusaiClient(url, key)
+closed.close()
+assert client.health() == "ok"
+assert asyncio.run(awaited.health()) == "ok"
+client._slots.acquire(), client._lock.acquire()  # as another thread of the parent may have done
+child = os.fork()
+if child:
+    client._slots.release(), client._lock.release()
+wrong = 0
+for _ in range(60):
+    try:
+        wrong += client.health() != "ok" if child else len(client.metrics()) < 3
+    except Exception as error:
+        print(type(error).__name__, error, file=sys.stderr)
+        wrong += 1
+if not child:
+    wrong += asyncio.run(awaited.health()) != "ok"
+    try:
+        closed.health()
+        wrong += 1
+    except RuntimeError:
+        client.close()
+    os._exit(wrong)
+print(wrong, os.waitpid(child, 0)[1], client.health())
+client.close()
+"""
+
+
+def test_a_forked_process_makes_connections_of_its_own_and_leaves_the_parents_open(api):
+    assert python(FORKING, api.url, api.keys["read"]) == "0 0 ok"

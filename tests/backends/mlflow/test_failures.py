@@ -12,7 +12,14 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.utils.rest_utils import MlflowHostCreds, http_request
 
 from hokusai_nb.backends.mlflow.failures import answer_lost, dropped, translate, unreachable, why
-from hokusai_nb.errors import ConnectionFailedError, HokusaiError, NotFoundError, ReadOnlyError, RegistryError
+from hokusai_nb.errors import (
+    ConnectionFailedError,
+    HokusaiError,
+    NotFoundError,
+    ReadOnlyError,
+    RegistryAccessError,
+    RegistryError,
+)
 from tests.conftest import free_port
 from tests.servers import black_hole
 
@@ -120,8 +127,12 @@ def test_going_round_in_circles_is_reported_as_it_is(redirecting):
     [
         ("RESOURCE_DOES_NOT_EXIST", NotFoundError, "no such thing"),
         ("NOT_FOUND", NotFoundError, "no such thing"),
-        ("PERMISSION_DENIED", RegistryError, "MLflow at http://registry refused access: PERMISSION_DENIED: no such"),
-        ("UNAUTHENTICATED", RegistryError, "Check HOKUSAI_API_KEY, MLFLOW_TRACKING_TOKEN"),
+        (
+            "PERMISSION_DENIED",
+            RegistryAccessError,
+            "MLflow at http://registry refused access: PERMISSION_DENIED",
+        ),
+        ("UNAUTHENTICATED", RegistryAccessError, "Check HOKUSAI_API_KEY, MLFLOW_TRACKING_TOKEN"),
         ("INVALID_PARAMETER_VALUE", RegistryError, "MLflow Error: INVALID_PARAMETER_VALUE: no such thing"),
         ("ENDPOINT_NOT_FOUND", RegistryError, "not as an MLflow server"),
     ],
@@ -154,7 +165,7 @@ def of_sqlite(text):
         (of_sqlite("unable to open database file"), ConnectionFailedError, "the database cannot be opened"),
         (of_sqlite("file is not a database"), ConnectionFailedError, "the database cannot be opened"),
         (of_sqlite("database is locked"), RegistryError, "is locked"),
-        (of_sqlite('FATAL: password authentication failed for user "me"'), RegistryError, "refused access"),
+        (of_sqlite('FATAL: password authentication failed for user "me"'), RegistryAccessError, "refused access"),
         (of_sqlite('FATAL: database "mlflow" does not exist'), ConnectionFailedError, "cannot be opened"),
         (of_sqlite("no such table: runs"), RegistryError, "no such table: runs"),
         (OSError(28, "No space left on device"), RegistryError, "No space left on device"),
@@ -198,5 +209,6 @@ def test_errors_that_are_each_others_cause_are_followed_once():
 def test_an_unreachable_store_says_where_and_what_to_try():
     error = unreachable("http://registry", "it did not answer in time")
     assert error.what == "Failed to connect to MLflow at http://registry: it did not answer in time."
-    assert "set_tracking_uri" in error.hint
+    for way in ("--mlflow-uri", "MLFLOW_TRACKING_URI", "mlflow.set_tracking_uri"):
+        assert way in error.hint
     assert isinstance(error, ConnectionError)

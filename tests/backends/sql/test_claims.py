@@ -163,6 +163,23 @@ def test_a_failure_is_written_down_and_tried_again_when_it_is_due(database):
     assert again.attempts == 1
 
 
+def test_refusals_are_counted_in_a_row_and_begin_anew_with_any_other_failure(database):
+    write(database, event())
+    counted = []
+    for refused in (True, True, None, False, True):
+        (found,) = claim(database)
+        counted.append(found.refusals)
+        if refused is None:  # nothing was tried
+            record(database, [found], None)
+        else:
+            record(database, [found], DeliveryState.PENDING, error="no", refused=refused)
+    assert counted == [0, 1, 2, 2, 0]
+    record(database, claim(database), DeliveryState.DEAD, error="no", refused=True)
+    with database.transaction() as connection:
+        assert outbox.retry(connection) == 1
+    assert [(c.attempts, c.refusals) for c in claim(database)] == [(0, 0)]
+
+
 def test_a_claim_that_is_given_back_counts_as_no_try(database):
     write(database, event())
     record(database, claim(database), None)

@@ -7,15 +7,17 @@ import tempfile
 import threading
 import time
 import traceback
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from hokusai_nb.backends.sql import engines
 from hokusai_nb.backends.sql.database import Database
 from hokusai_nb.backends.sql.tables import event_keys
 from hokusai_nb.config import DatabaseConfig
-from hokusai_nb.errors import DatabaseConnectionError, DatabaseError
+from hokusai_nb.errors import DatabaseBusyError, DatabaseConnectionError, DatabaseError
 from tests.conftest import free_port
 from tests.processes import described, python
 from tests.servers import black_hole
@@ -70,6 +72,48 @@ def test_one_description_is_one_database(database_config):
     first.close()
     assert Database.at(database_config) is not first
     Database.at(database_config).close()
+
+
+@contextmanager
+def in_use(database, count):
+    """Have so many connections open at once."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(database.reading())
+        yield
+
+
+def test_a_database_has_as_many_connections_as_it_is_to_have(database, monkeypatch):
+    monkeypatch.setattr(engines, "WAIT_SECONDS", 1)
+    database.allow(24)
+    with in_use(database, 24), pytest.raises(DatabaseBusyError, match="every connection is in use"):
+        keys(database)
+    assert keys(database) == []
+
+
+def test_a_database_that_has_more_connections_keeps_them(database):
+    database.allow(22)
+    database.allow(21)
+    with in_use(database, 22):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_every_kind_of_database_has_twenty_connections_unless_told_otherwise(kind):
+    engine = engines.make_engine(DatabaseConfig(db_type=kind, database="/x"))
+    assert engine.pool.size() + engine.pool._max_overflow == 20
+    engine = engines.make_engine(DatabaseConfig(db_type=kind, database="/x"), 3)
+    assert (engine.pool.size(), engine.pool._max_overflow) == (3, 0)
+
+
+def test_connections_in_use_stay_so_while_more_are_allowed(database):
+    with database.transaction() as connection:
+        database.allow(30)
+        connection.execute(sa.insert(event_keys).values(key="a", event_id="e"))
+        opened = connection.connection.dbapi_connection
+    with pytest.raises(Exception, match="closed"):  # given back to a pool that is there no more
+        opened.cursor()
+    assert keys(database) == ["a"]
 
 
 def test_a_relative_path_is_the_file_of_this_folder_for_good(tmp_path, monkeypatch):

@@ -5,8 +5,9 @@ import sqlalchemy as sa
 
 from hokusai_nb.backends.sql.failures import translate
 from hokusai_nb.config import DatabaseConfig
-from hokusai_nb.errors import DatabaseConnectionError, DatabaseError
+from hokusai_nb.errors import DatabaseAccessError, DatabaseBusyError, DatabaseConnectionError, DatabaseError
 
+REFUSED = ("the user name or the password is refused", "it may only be read, not written")
 WHERE = "postgresql://db.example.org/site"
 CONFIG = DatabaseConfig(host="db.example.org", database="site")
 
@@ -54,8 +55,8 @@ def translated(text, sqlstate=None, **given):
 )
 def test_a_failure_to_get_in_says_why_and_what_to_try(text, reason):
     error = translated(text)
-    assert type(error) is DatabaseConnectionError
-    assert isinstance(error, ConnectionError)
+    assert isinstance(error, DatabaseConnectionError)
+    assert isinstance(error, DatabaseAccessError) == (reason in REFUSED)
     assert error.what == f"Database Connection Failed: {WHERE}: {reason}."
     assert error.hint
 
@@ -72,14 +73,14 @@ def test_a_failure_to_get_in_says_why_and_what_to_try(text, reason):
 )
 def test_a_database_that_is_busy_is_no_failure_to_get_in(text, sqlstate):
     error = translated(text, sqlstate)
-    assert type(error) is DatabaseError
+    assert type(error) is DatabaseBusyError
     assert error.what == f"Database Error: {WHERE}: another process keeps it locked."
     assert error.hint == "Try again."
 
 
 def test_a_pool_that_is_used_up_says_so():
     error = translate(sa.exc.TimeoutError("QueuePool limit of size 5 overflow 10 reached"), WHERE, CONFIG)
-    assert (type(error), error.what) == (DatabaseError, f"Database Error: {WHERE}: every connection is in use.")
+    assert (type(error), error.what) == (DatabaseBusyError, f"Database Error: {WHERE}: every connection is in use.")
 
 
 def test_a_connection_that_was_lost_for_an_unknown_reason_is_a_failure_to_get_in():

@@ -10,13 +10,16 @@ from alembic.migration import MigrationContext
 
 from hokusai_nb.backends.sql import migrating
 from hokusai_nb.backends.sql.database import Database
+from hokusai_nb.backends.sql.event_list import find_event
 from hokusai_nb.backends.sql.tables import REVISION, VERSION_TABLE, metadata
 from hokusai_nb.config import DatabaseConfig
-from hokusai_nb.errors import DatabaseError
+from hokusai_nb.errors import DatabaseError, EventNotFoundError
+from hokusai_nb.schema.events import DeliveryState
 from hokusai_nb.schema.lifecycle import NewToken, Status, TokenChange
 from hokusai_nb.site.outbox import Outbox
 from hokusai_nb.site.sql_store import SqlTokenStore
-from tests.events import CONSOLE, FACTS, event
+from tests.apis import api_thread
+from tests.events import CONSOLE, FACTS, claim, event, record, write
 from tests.processes import described, finish, python, release, start
 
 
@@ -202,6 +205,49 @@ def test_a_table_that_lacks_a_column_is_told_and_nothing_is_made(database_config
     database.close()
 
 
+def as_it_was_first(database):
+    """Take back what later migrations did to a database that is up to date, and close it."""
+    with database.transaction() as connection:
+        connection.exec_driver_sql("ALTER TABLE event_deliveries DROP COLUMN refusals")
+        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
+    database.close()
+
+
+def test_a_database_of_the_first_version_gets_what_it_lacks_and_keeps_its_deliveries(database):
+    (event_id,) = write(database, event())
+    record(database, claim(database), DeliveryState.PENDING, error="no")
+    as_it_was_first(database)
+    (again,) = claim(database)
+    assert (again.event_id, again.attempts, again.refusals) == (event_id, 1, 0)
+    with database.reading() as connection:
+        assert connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar_one() == REVISION
+        context = MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_a_migration_that_was_broken_off_is_done_to_its_end(database):
+    """Where a database cannot take its tables back, as MySQL cannot."""
+    database.ensure_ready()
+    as_it_was_first(database)
+    with database._engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {VERSION_TABLE}")
+        connection.exec_driver_sql("DROP TABLE token_leases")
+    database.ensure_ready()
+    assert tables_of(database) == {*metadata.tables, VERSION_TABLE}
+    assert "refusals" in {name for name, *_ in columns_of(database, "event_deliveries")["event_deliveries"]}
+
+
+def test_a_column_of_our_own_that_was_dropped_is_told_also_where_migrations_are_to_come(database):
+    database.ensure_ready()
+    as_it_was_first(database)
+    with database._engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE event_deliveries DROP COLUMN attempts")
+    with pytest.raises(DatabaseError, match=r"The table event_deliveries of .* lacks attempts\."):
+        database.ensure_ready()
+
+
 def test_a_database_of_a_newer_version_is_told_and_left_as_it_is(database):
     database.ensure_ready()
     database.close()
@@ -284,6 +330,23 @@ def test_tables_of_other_types_that_fit_are_written_and_delivered_from(made_with
     (newest, *rest) = store.list_events("XRAY").entries
     assert (newest.event, newest.processed, len(rest)) == (told, True, 2)
     assert store.retry(told.event_id) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("id_of_events", ["uuid", "varchar(36)"])
+def test_an_event_that_is_not_there_is_not_found_whatever_is_asked_for(made_with, id_of_events):
+    database = made_with(id=id_of_events)
+    store = SqlTokenStore(database, (CONSOLE,))
+    store.publish(told := event(), key="k")
+    for text in ("abc", "NOT-A-UUID", "\x00", "", f"{{{told.event_id}}}", "8ddc0a29-00fc-47dc-ae2e-b106005d385f"):
+        with pytest.raises(EventNotFoundError, match="There is no event"):
+            store.retry(text)
+        with pytest.raises(EventNotFoundError, match="There is no event"), database.reading() as connection:
+            find_event(connection, text)
+    assert store.retry(told.event_id.upper()) == 0
+    with api_thread(database.config) as api:
+        answers = [api.ask("POST", f"/api/v1/events/{text}/retry") for text in ("abc", told.event_id)]
+    assert [(a.status, a.json().get("error")) for a in answers] == [(404, "EventNotFoundError"), (200, None)]
 
 
 @pytest.mark.slow

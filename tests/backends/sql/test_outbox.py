@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hokusai_nb.backends.sql import outbox
-from hokusai_nb.backends.sql.tables import event_deliveries, event_order, events
-from hokusai_nb.errors import DatabaseError, EventNotFoundError
+from hokusai_nb.backends.sql.tables import event_deliveries, event_keys, event_order, events
+from hokusai_nb.errors import ConflictError, DatabaseError, EventNotFoundError, HokusaiError
 from hokusai_nb.schema.deliveries import Destination
 from hokusai_nb.schema.events import DeliveryState, site_body
 from tests.events import CONSOLE, FACTS, OTHER, SITE, claim, event, processed, record, rows, write
@@ -91,6 +91,30 @@ def test_of_many_that_publish_under_one_key_at_once_exactly_one_does(database):
 
     with ThreadPoolExecutor(6) as pool:
         assert sorted(pool.map(publish, range(6))) == [False] * 5 + [True]
+    assert len(rows(database, events)) == len(rows(database, event_deliveries)) == 1
+
+
+def test_an_event_that_two_write_at_once_under_different_keys_is_a_conflict_for_the_second(database):
+    database.ensure_ready()
+    told, failed = event(), []
+
+    def publish_too():
+        try:
+            with database.transaction() as connection:
+                outbox.publish(connection, told, (CONSOLE,), key="second")
+        except HokusaiError as error:
+            failed.append(error)
+
+    other = threading.Thread(target=publish_too)
+    with database.transaction() as connection:
+        assert outbox.publish(connection, told, (CONSOLE,), key="first")
+        other.start()
+        other.join(0.5)  # as far as it comes before the first one is done
+    other.join(10)
+    assert [(type(error), error.what) for error in failed] == [
+        (ConflictError, f"There is another event of the id {told.event_id}.")
+    ]
+    assert [row["key"] for row in rows(database, event_keys)] == ["first"]
     assert len(rows(database, events)) == len(rows(database, event_deliveries)) == 1
 
 
