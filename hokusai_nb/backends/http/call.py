@@ -137,8 +137,6 @@ def model_path(name: str) -> str:
     """
     what = f"Model {quoted(name)} does not exist in the registry, or has no version."
     missing = ModelNotFoundError(what, LIST_MODELS)
-        f"Model {quoted(name)} does not exist in the registry, or has no version.", LIST_MODELS
-    )
     return f"/api/v1/models/{_segment(name, _MODEL, missing)}"
 
 
