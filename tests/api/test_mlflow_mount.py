@@ -793,7 +793,6 @@ def test_the_id_of_a_trace_does_not_lead_outside_mlflow(address, tmp_path):
 
 @pytest.mark.slow
 def test_a_stock_client_traces_and_reads_its_spans(address, monkeypatch):
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(address)
     monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_TRACE_LOGGING", "false")
     try:
@@ -802,7 +801,7 @@ def test_a_stock_client_traces_and_reads_its_spans(address, monkeypatch):
             mlflow.update_current_trace(tags={"team": "a"})
         found = mlflow.MlflowClient(address).get_trace(span.trace_id)
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(None)
     assert found.info.tags["team"] == "a"
     assert [(s.name, s.inputs, s.get_attribute("layers")) for s in found.data.spans] == [
         ("asked", {"question": "ü"}, 3)

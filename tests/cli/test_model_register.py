@@ -129,7 +129,7 @@ def test_a_runs_model_is_registered_by_its_run_or_uri(as_json, trained):
 @pytest.mark.slow
 def test_a_terminal_is_asked_first_and_a_notebooks_shell_escape_is_not(common, as_json, monkeypatch):
     line = [*(str(word) for word in common), "--baseline", "0.82", "--value", "0.85"]
-    asked = pexpect.spawn(HOKUSAI, line, encoding="utf-8", timeout=120)
+    asked = pexpect.spawn(HOKUSAI, line, encoding="utf-8", timeout=120, use_poll=True)
     asked.expect("Register .*final_model.pkl for token XRAY")
     asked.sendline("n")
     asked.expect(pexpect.EOF)
@@ -137,7 +137,7 @@ def test_a_terminal_is_asked_first_and_a_notebooks_shell_escape_is_not(common, a
     assert asked.exitstatus == 1
     assert as_json("model", "status", "--token-id", "XRAY")["model_status"] == "draft"
     monkeypatch.setenv("JPY_PARENT_PID", "1")
-    escaped = pexpect.spawn(HOKUSAI, line, encoding="utf-8", timeout=120)
+    escaped = pexpect.spawn(HOKUSAI, line, encoding="utf-8", timeout=120, use_poll=True)
     escaped.expect(pexpect.EOF)
     escaped.close()
     assert escaped.exitstatus == 0

@@ -247,7 +247,7 @@ def test_a_file_that_may_only_be_read_is_told(sqlite_database, sqlite_config):
         path.parent.chmod(0o555)
         told = python(AS_NOBODY, path)
         path.parent.chmod(0o755)
-    assert told.startswith("DatabaseConnectionError Database Connection Failed: sqlite:///")
+    assert told.startswith("DatabaseAccessError Database Connection Failed: sqlite:///")
     assert "Check the rights of" in told
 
 
