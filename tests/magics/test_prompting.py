@@ -190,7 +190,9 @@ def terminal(store, tmp_path, trained):
     env |= {"MLFLOW_TRACKING_URI": store, "MLFLOW_DISABLE_TELEMETRY": "true", "IPYTHONDIR": str(tmp_path / "ipython")}
     env |= {"TERM": "dumb", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "NO_COLOR": "1"}
     flags = ["-m", "IPython", "--simple-prompt", "--no-banner", "--no-confirm-exit", "--colors=nocolor"]
-    child = pexpect.spawn(sys.executable, flags, env=env, cwd=str(tmp_path), encoding="utf-8", timeout=60)
+    child = pexpect.spawn(
+        sys.executable, flags, env=env, cwd=str(tmp_path), encoding="utf-8", timeout=60, use_poll=True
+    )
     child.setecho(state=False)
     child.expect(r"In \[1\]: ")
     child.sendline("%load_ext hokusai_nb")
