@@ -64,9 +64,9 @@ async def answer(reader, writer):
             if fate == "stall":
                 await asyncio.sleep(10 * float(patience))
                 return
-            if fate == "refuse":  # as what stands before a server that starts anew: not three times in a row
+            if fate == "refuse":  # as what stands before a server that starts anew; it forgets whom it refused
                 refused[headers["webhook-id"]] += 1
-                fate = "refuse" if refused[headers["webhook-id"]] <= 2 else "error"
+                fate = "refuse" if refused[headers["webhook-id"]] == 1 else "error"
             if fate not in STATUS:
                 note(headers, body, fate)
             if fate == "late":
