@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from hokusai_nb.backends.http import AsyncHokusaiClient, HokusaiClient
+    from hokusai_nb.core.prompt_batches import promote_prompts, register_prompts
+    from hokusai_nb.core.prompt_setup import configure_mlflow_with_registry, get_mlflow_client
+    from hokusai_nb.core.prompts import PromptModel, load_prompt_template
     from hokusai_nb.core.registry import ModelRegistry, register_tokenized_model
-    from hokusai_nb.errors import HokusaiError, HokusaiWarning, ValidationError
+    from hokusai_nb.errors import HokusaiError, HokusaiWarning, ModelValidationError, ValidationError
     from hokusai_nb.schema.metrics import STANDARD_METRICS, register_metric
+    from hokusai_nb.schema.prompts import ModelStage
     from hokusai_nb.schema.records import Comparison, Lineage, LineageEntry, ModelList, RegisteredModel
 
 __version__ = "0.1.0"
@@ -31,9 +35,17 @@ _HOME = {
     "LineageEntry": "schema.records",
     "ModelList": "schema.records",
     "ModelRegistry": "core.registry",
+    "ModelStage": "schema.prompts",
+    "ModelValidationError": "errors",
+    "PromptModel": "core.prompts",
     "RegisteredModel": "schema.records",
     "ValidationError": "errors",
+    "configure_mlflow_with_registry": "core.prompt_setup",
+    "get_mlflow_client": "core.prompt_setup",
+    "load_prompt_template": "core.prompts",
+    "promote_prompts": "core.prompt_batches",
     "register_metric": "schema.metrics",
+    "register_prompts": "core.prompt_batches",
     "register_tokenized_model": "core.registry",
 }
 
@@ -48,9 +60,17 @@ __all__ = [
     "LineageEntry",
     "ModelList",
     "ModelRegistry",
+    "ModelStage",
+    "ModelValidationError",
+    "PromptModel",
     "RegisteredModel",
     "ValidationError",
+    "configure_mlflow_with_registry",
+    "get_mlflow_client",
+    "load_prompt_template",
+    "promote_prompts",
     "register_metric",
+    "register_prompts",
     "register_tokenized_model",
 ]
 

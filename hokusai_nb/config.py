@@ -30,6 +30,7 @@ __all__ = [
     "read_database_file",
     "session_notebook",
     "settings",
+    "store_choice",
 ]
 
 
@@ -279,6 +280,19 @@ def configure(**changes: Any) -> Settings:
         found = _read(wanted)
         _changes = wanted
         return found
+
+
+_CHOOSING = ("mock_mode", "api_key", "api_endpoint")
+
+
+def store_choice() -> tuple[object, ...]:
+    """Return what decides which MLflow store is in force, in a few microseconds; equal as long as none of it changes.
+
+    MLflow keeps in these variables what it is set to, also by ``mlflow.set_tracking_uri``.
+    """
+    variables = [os.environ.get(f"{_PREFIX}{name.upper()}") for name in _CHOOSING]
+    mlflow = (os.environ.get("MLFLOW_TRACKING_URI"), os.environ.get("MLFLOW_REGISTRY_URI"))
+    return (*mlflow, *variables, *map(_changes.get, _CHOOSING))
 
 
 def acting_user() -> str:

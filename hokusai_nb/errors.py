@@ -4,6 +4,7 @@
     ├── ValidationError (ValueError)      a field is wrong; ``problems`` lists each with its repair
     │   ├── UsageError                    a magic line or a call that cannot be understood
     │   ├── MetricValidationError         the metric is not known, or a value lies outside its range
+    │   ├── ModelValidationError          a prompt's name, template, version, stage or values are wrong
     │   ├── UnsafeTargetError             a webhook address that we do not send to
     │   └── FileAccessError (PermissionError)  the rights of a file that was named do not let us read it
     ├── SettingsError (ValueError)        a setting has a value that it cannot have, or lacks another
@@ -63,6 +64,7 @@ __all__ = [
     "MetricValidationError",
     "MissingExtraError",
     "ModelNotFoundError",
+    "ModelValidationError",
     "NoCurrentRunError",
     "NoModelError",
     "NotFoundError",
@@ -145,6 +147,10 @@ class UsageError(ValidationError):
 
 class MetricValidationError(ValidationError):
     """``Metric Validation Failed``: the metric is not known, or a value lies outside its range."""
+
+
+class ModelValidationError(ValidationError):
+    """``Invalid template format: …``, ``Missing required variables: …`` and what else a prompt is refused for."""
 
 
 class UnsafeTargetError(ValidationError):

@@ -23,9 +23,17 @@ PUBLIC = [
     "LineageEntry",
     "ModelList",
     "ModelRegistry",
+    "ModelStage",
+    "ModelValidationError",
+    "PromptModel",
     "RegisteredModel",
     "ValidationError",
+    "configure_mlflow_with_registry",
+    "get_mlflow_client",
+    "load_prompt_template",
+    "promote_prompts",
     "register_metric",
+    "register_prompts",
     "register_tokenized_model",
 ]
 HEAVY = ["mlflow", "pandas", "numpy", "matplotlib", "altair", "ipywidgets", "pydantic", "IPython", "sqlalchemy"]
@@ -42,7 +50,8 @@ def type_checking_imports():
 
 def test_the_public_names_are_exactly_these_in_order():
     assert hokusai_nb.__all__ == PUBLIC
-    constants, classes, functions = [n for n in PUBLIC if n.isupper()], PUBLIC[1:-2], PUBLIC[-2:]
+    constants, functions = [n for n in PUBLIC if n.isupper()], [n for n in PUBLIC if n[0].islower()]
+    classes = [n for n in PUBLIC if n not in (*constants, *functions)]
     assert [*sorted(constants), *sorted(classes), *sorted(functions)] == PUBLIC
     assert dir(hokusai_nb) == sorted([*PUBLIC, "__version__"])
 

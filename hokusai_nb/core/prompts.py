@@ -1,0 +1,258 @@
+"""Prompts as first-class models: validated, versioned, promoted by stages, compared and rolled back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from hokusai_nb.backends.mlflow import prompts
+from hokusai_nb.core import prompt_moving, prompt_registration
+from hokusai_nb.core.callers import warned
+from hokusai_nb.core.prompt_cache import CACHE, current_backend
+from hokusai_nb.core.prompt_facts import PromptFacts
+from hokusai_nb.core.prompt_loading import find
+from hokusai_nb.core.prompt_rules import proposed, refused
+from hokusai_nb.core.prompt_tests import require_passed, run_tests
+from hokusai_nb.core.twins import twin
+from hokusai_nb.errors import ModelValidationError
+from hokusai_nb.schema.problems import Problem
+from hokusai_nb.schema.prompt_names import parse_prompt_name
+from hokusai_nb.schema.prompts import ModelStage, PromptHistory, PromptLineage, PromptList
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hokusai_nb.core.prompt_tests import Requirements
+    from hokusai_nb.schema.prompts import PromptVersion
+    from hokusai_nb.schema.versioning import Bump
+
+__all__ = ["ModelStage", "ModelValidationError", "PromptModel", "load_prompt_template", "run_tests"]
+
+
+class PromptModel(PromptFacts):
+    """One version of a prompt template.
+
+    Making one checks it and contacts nothing. What the registry holds counts from then on: two objects of
+    the same version say the same of its stage. Methods that talk to the registry have an ``async`` twin with
+    the prefix ``a``, and raise `ConnectionFailedError` within five seconds if the server is down.
+
+    Args:
+        name: Words joined by slashes, such as ``persona/entrepreneur/hook``.
+        template: Python format string.
+        version: Semantic version.
+        stage: ``dev``; with ``staging`` it is promoted there as soon as it is registered.
+        metadata: What JSON can hold; each value keeps its type.
+
+    Raises:
+        ModelValidationError: Something of this is wrong; ``problems`` lists all of it.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def propose(
+        cls, name: str, template: str, bump: Bump | None = None, metadata: Mapping[str, Any] | None = None
+    ) -> PromptModel:
+        """Return the next version of a prompt, not registered yet.
+
+        Args:
+            name: The prompt; it need not exist, and then begins with 1.0.0.
+            template: The new text.
+            bump: ``major``, ``minor`` or ``patch``; the smallest that the change warrants if left out.
+                `register` goes on to the number after it where another process takes it first.
+            metadata: As for `PromptModel`.
+        """
+        made = cls(name, template, "0.0.0", metadata=metadata)
+        backend = current_backend()
+        standing = CACHE.standing(backend, name, refresh=True)
+        version = proposed(standing.newest if standing else None, template, bump)
+        made._record = made._record.model_copy(update={"version": version})
+        made._bump = bump
+        return made
+
+    # What the registry does
+
+    def register(self, *, allow_breaking: bool = False) -> PromptModel:
+        """Register this version and return it; registered again with the same content it is the same version.
+
+        Args:
+            allow_breaking: Accept a version whose step says less than the change means to callers.
+
+        Raises:
+            ModelValidationError: The version is not above the newest one, its step is too small, or it is
+                registered already with other content. Nothing was written.
+            ConflictError: Another process registered this number at the same time, with other content.
+        """
+        missing = [problem.field.rpartition(".")[2] for problem in self.validate()]
+        made = self._register(allow_breaking=allow_breaking)
+        if missing:
+            what = f"Recommended metadata is missing: {', '.join(missing)}"
+            doubt = Problem(field="metadata", what=what, hint="Give it as metadata={…}.", severity="warning")
+            warned(made.model_copy(update={"warnings": (doubt,)}))
+        return self
+
+    def _register(self, *, allow_breaking: bool, after: PromptVersion | None = None) -> PromptVersion:
+        self.validate()
+        if self._stage is ModelStage.PRODUCTION and self._backend is None:
+            what = f"Cannot promote directly from dev to production: {self.name} {self.version}"
+            raise refused(what, "Register it in dev or staging, then promote it.", field="stage")
+        backend = self._backend or current_backend()
+        made = prompt_registration.register(
+            backend, self._record, allow_breaking=allow_breaking, bump=self._bump, after=after
+        )
+        further = self._stage is ModelStage.STAGING and self._backend is None
+        self._record, self._backend, self._bump, self._stage = made, backend, None, None
+        if further and made.created:
+            prompt_moving.promote(backend, made, ModelStage.STAGING, "registered for staging")
+        return made
+
+    def promote_to_staging(self, why: str = "", *, require: Requirements = ()) -> PromptModel:
+        """Promote this version from dev to staging, and take the one that is there out of it.
+
+        Args:
+            why: The reason, for the history.
+            require: Tests and metric gates that have to pass first, as for `run_tests`.
+
+        Raises:
+            ModelValidationError: ``Model must be registered before promotion``, a later version is there, or
+                a test does not pass.
+            ConflictError: Somebody else changed the prompt's stages at the same time: they won.
+        """
+        return self._promote(ModelStage.STAGING, why, require)
+
+    def promote_to_production(self, why: str = "", *, require: Requirements = ()) -> PromptModel:
+        """Promote this version from staging to production, and take the one that is there out of it.
+
+        Args:
+            why: The reason, for the history.
+            require: Tests and metric gates that have to pass first, as for `run_tests`.
+
+        Raises:
+            ModelValidationError: ``Model must be registered before promotion``, ``Cannot promote directly from
+                dev to production``, a later version is there, or a test does not pass.
+            ConflictError: Somebody else changed the prompt's stages at the same time: they won.
+        """
+        return self._promote(ModelStage.PRODUCTION, why, require)
+
+    def _promote(self, to: ModelStage, why: str, require: Requirements) -> PromptModel:
+        backend = self._backend or current_backend()
+        require_passed(self, to, require)
+        self._record = prompt_moving.promote(backend, self._record, to, why)
+        self._backend, self._bump, self._stage = backend, None, None
+        return self
+
+    def rollback(self, to: str | None = None, why: str = "") -> PromptModel:
+        """Take this version out of its stage, put the one that was there before in its place, and return that one.
+
+        Args:
+            to: An earlier version of this stage; the last before this one if left out.
+            why: The reason, for the history.
+
+        Raises:
+            ModelValidationError: This version is in dev, or the other one never was in its stage.
+            ConflictError: Production had none before, or somebody else changed the stages at the same time.
+        """
+        backend = self._backend or current_backend()
+        return self._of(backend, prompt_moving.roll_back(backend, self._record, to, why))
+
+    @classmethod
+    def load_from_registry(
+        cls,
+        name: str,
+        version: str | int | None = None,
+        stage: ModelStage | str | None = None,
+        *,
+        refresh: bool = False,
+    ) -> PromptModel:
+        """Return a registered version; the newest if neither a version nor a stage is given.
+
+        A version is asked for once in a process; what a stage points at, again after five seconds. Nothing is
+        linked to the current run, as ``mlflow.genai.load_prompt`` does.
+
+        Args:
+            name: The prompt.
+            version: Semantic version, or MLflow's own number.
+            stage: ``staging``, ``production``, or ``dev`` for the newest that is in neither.
+            refresh: Ask the registry whatever is known.
+
+        Raises:
+            ModelNotFoundError: There is none.
+            ModelValidationError: The name, the version or the stage cannot be.
+        """
+        backend = current_backend()
+        if stage is None and not refresh and type(version) is str and (known := CACHE.known(backend, name, version)):
+            return cls._of(backend, known)
+        found, at = find(backend, parse_prompt_name(name), version, stage, refresh=refresh)
+        return cls._of(backend, found, at)
+
+    @classmethod
+    def list(cls, prefix: str = "") -> PromptList:
+        """Return all registered versions of prompts whose names begin with a prefix, with their stages."""
+        return PromptList(entries=tuple(prompts.by_prefix(current_backend(), prefix)))
+
+    def get_lineage(self) -> PromptLineage:
+        """Return all versions of this prompt in order, each a dictionary with ``version``, ``created_at``, ….
+
+        The further keys are ``parent_version``, ``author``, ``stage`` and ``mlflow_version``.
+        """
+        backend = self._backend or current_backend()
+        standing = CACHE.standing(backend, self.name, refresh=True)
+        found = prompts.all_versions(backend, self.name) if standing else []
+        CACHE.note(backend, found)
+        stages = standing.stages if standing else {}
+        placed = (v.model_copy(update={"stages": stages.get(v.mlflow_version or 0, ())}) for v in found)
+        return PromptLineage.of(self.name, placed)
+
+    def get_parent_version(self) -> PromptModel | None:
+        """Return the version that this one was made from, or None for the first one and for one that is deleted."""
+        backend = self._backend or current_backend()
+        mine = self._record if self.registered else CACHE.version(backend, self.name, self.version)
+        parent = mine.parent_version if mine else None
+        found = CACHE.version(backend, self.name, parent) if parent else None
+        return self._of(backend, found) if found else None
+
+    def get_history(self) -> PromptHistory:
+        """Return every change of stage of this prompt's versions, oldest first: who, when, from, to and why."""
+        standing = CACHE.standing(self._backend or current_backend(), self.name, refresh=True)
+        return PromptHistory(name=self.name, entries=standing.changes if standing else ())
+
+    aregister = twin(register)
+    apromote_to_staging = twin(promote_to_staging)
+    apromote_to_production = twin(promote_to_production)
+    arollback = twin(rollback)
+    aget_lineage = twin(get_lineage)
+    aget_parent_version = twin(get_parent_version)
+    aget_history = twin(get_history)
+
+    @classmethod
+    async def apropose(
+        cls, name: str, template: str, bump: Bump | None = None, metadata: Mapping[str, Any] | None = None
+    ) -> PromptModel:
+        """Do what `propose` does, without blocking the event loop."""
+        return await asyncio.to_thread(cls.propose, name, template, bump, metadata)
+
+    @classmethod
+    async def aload_from_registry(
+        cls,
+        name: str,
+        version: str | int | None = None,
+        stage: ModelStage | str | None = None,
+        *,
+        refresh: bool = False,
+    ) -> PromptModel:
+        """Do what `load_from_registry` does, without blocking the event loop."""
+        return await asyncio.to_thread(cls.load_from_registry, name, version, stage, refresh=refresh)
+
+    @classmethod
+    async def alist(cls, prefix: str = "") -> PromptList:
+        """Do what `list` does, without blocking the event loop."""
+        return await asyncio.to_thread(cls.list, prefix)
+
+
+def load_prompt_template(name: str, stage: ModelStage | str = ModelStage.PRODUCTION) -> str:
+    """Return the text alone of the version in a stage, for a service that renders it itself.
+
+    Raises:
+        ModelNotFoundError: The stage has no version.
+    """
+    return PromptModel.load_from_registry(name, stage=stage).template

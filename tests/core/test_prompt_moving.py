@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import json
+
+import mlflow
+import mlflow.genai
+import pytest
+
+from hokusai_nb.backends.mlflow import prompt_stages, prompts
+from hokusai_nb.backends.mlflow.client import Backend
+from hokusai_nb.core.prompts import PromptModel
+from hokusai_nb.errors import ConflictError, ModelValidationError
+from hokusai_nb.schema.prompts import ModelStage
+from tests.conftest import both
+from tests.processes import finish, release, start
+
+DONE = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"ctr": 0.07}}
+
+
+def registered(*versions, name="hook"):
+    return [PromptModel(name, f"Hi {{name}} {v}", v, metadata=DONE).register() for v in versions]
+
+
+def stages(name="hook"):
+    found = PromptModel.list(name)
+    return {v.version: v.stage.value for v in found if v.stage is not ModelStage.DEV}
+
+
+@pytest.mark.usefixtures("store")
+def test_nothing_is_promoted_that_is_not_registered():
+    made = PromptModel("hook", "Hi {name}", "1.0.0", metadata=DONE)
+    for move in (made.promote_to_staging, made.promote_to_production, made.rollback):
+        with pytest.raises(ModelValidationError, match="Model must be registered before promotion"):
+            move()
+    made.register()
+    other = PromptModel("hook", "Hello {name}", "1.0.0", metadata=DONE)
+    with pytest.raises(ModelValidationError, match=r"must be registered before promotion: .* with other content"):
+        other.promote_to_staging()
+    same = PromptModel("hook", "Hi {name}", "1.0.0", metadata=DONE)
+    assert same.promote_to_staging().stage is made.stage is ModelStage.STAGING
+
+
+@pytest.mark.usefixtures("store")
+def test_no_stage_is_skipped_nor_gone_back_by_promotion():
+    (made,) = registered("1.0.0")
+    with pytest.raises(ModelValidationError, match="Cannot promote directly from dev to production"):
+        made.promote_to_production()
+    made.promote_to_staging().promote_to_production()
+    with pytest.raises(ModelValidationError, match="from production to staging"):
+        made.promote_to_staging()
+    assert made.promote_to_production().stage is ModelStage.PRODUCTION
+    assert len(made.get_history()) == 2
+
+
+@pytest.mark.usefixtures("store")
+def test_each_stage_has_one_version_and_they_only_go_up():
+    first, second, third = registered("1.0.0", "1.0.1", "1.0.2")
+    first.promote_to_staging().promote_to_production()
+    third.promote_to_staging()
+    with pytest.raises(ModelValidationError, match=r"staging has 1\.0\.2, which is later"):
+        second.promote_to_staging()
+    third.promote_to_production()
+    assert stages() == {"1.0.2": "production"}
+    second.promote_to_staging()
+    with pytest.raises(ModelValidationError, match=r"production has 1\.0\.2, which is later"):
+        second.promote_to_production()
+    assert stages() == {"1.0.1": "staging", "1.0.2": "production"}
+
+
+@both
+def test_every_transition_can_be_read_back(sqlite_or_server, unique, monkeypatch):
+    mlflow.set_tracking_uri(sqlite_or_server)
+    monkeypatch.setenv("LOGNAME", "ada")
+    name = unique("hook")
+    first, second = registered("1.0.0", "1.0.1", name=name)
+    first.promote_to_staging("try it").promote_to_production("it's “good”")
+    second.promote_to_staging().promote_to_production("better")
+    second.rollback(why="worse")
+    told = [(c.version, c.from_stage.value, c.to_stage.value, c.why) for c in first.get_history()]
+    assert told == [
+        ("1.0.0", "dev", "staging", "try it"),
+        ("1.0.0", "staging", "production", "it's “good”"),
+        ("1.0.1", "dev", "staging", ""),
+        ("1.0.1", "staging", "production", "better"),
+        ("1.0.0", "production", "dev", "replaced by 1.0.1"),
+        ("1.0.0", "dev", "production", "worse"),
+        ("1.0.1", "production", "dev", "replaced by 1.0.0"),
+    ]
+    whens = [c.when for c in first.get_history()]
+    assert whens == sorted(whens)
+    assert {c.who for c in first.get_history()} == {"ada"}
+    assert [c.why for c in second.record.history] == ["", "better", "replaced by 1.0.0"]
+
+
+@pytest.mark.usefixtures("store")
+def test_a_reason_that_cannot_be_stored_moves_nothing():
+    (made,) = registered("1.0.0")
+    for why in ("x" * 1001, "a\0b", None):
+        with pytest.raises(ModelValidationError, match="reason"):
+            made.promote_to_staging(why)
+    made.promote_to_staging("🔥" * 1000)
+    assert len(made.get_history()) == 1
+
+
+# Going back
+
+
+@pytest.mark.usefixtures("store")
+def test_going_back_goes_one_version_further_each_time():
+    made = registered("1.0.0", "1.0.1", "1.0.2", "1.0.3")
+    for one in made:
+        one.promote_to_staging().promote_to_production()
+    second = made[3].rollback().rollback()
+    assert (second.version, stages()) == ("1.0.1", {"1.0.1": "production"})
+    made[2].promote_to_staging().promote_to_production()
+    assert PromptModel.load_from_registry("hook", stage="production").rollback().version == "1.0.1"
+    first = second.rollback()
+    assert first.version == "1.0.0"
+    with pytest.raises(ConflictError, match="production had no version before it"):
+        first.rollback()
+    with pytest.raises(ModelValidationError, match="it is in dev"):
+        made[3].rollback()
+
+
+@pytest.mark.usefixtures("store")
+def test_one_can_go_back_to_a_given_version_that_was_there():
+    made = registered("1.0.0", "1.0.1", "1.0.2", "1.0.3")
+    for one in made[:3]:
+        one.promote_to_staging().promote_to_production()
+    with pytest.raises(ModelValidationError, match="it was not in production before") as caught:
+        made[2].rollback(to="1.0.3")
+    assert "1.0.0, 1.0.1" in caught.value.hint
+    assert made[2].rollback(to="1.0.0").stage is ModelStage.PRODUCTION
+    assert mlflow.genai.load_prompt("prompts:/hook@production").version == 1
+
+
+@pytest.mark.usefixtures("store")
+def test_staging_goes_back_to_what_was_replaced_there_or_is_emptied():
+    first, second, third = registered("1.0.0", "1.0.1", "1.0.2")
+    first.promote_to_staging()
+    second.promote_to_staging()
+    assert second.rollback().version == "1.0.0"
+    second.promote_to_staging().promote_to_production()
+    third.promote_to_staging()
+    assert third.rollback().version == "1.0.2"
+    assert stages() == {"1.0.1": "production"}
+
+
+@pytest.mark.usefixtures("store")
+def test_a_version_that_was_deleted_is_not_gone_back_to():
+    made = registered("1.0.0", "1.0.1", "1.0.2")
+    for one in made:
+        one.promote_to_staging().promote_to_production()
+    backend = Backend.at()
+    with backend.calling() as client:
+        prompts.registry_of(client).delete_model_version("hook", "2")
+    assert made[2].rollback().version == "1.0.0"
+
+
+# Two at once
+
+RACE = """
+import json, sys, time, warnings
+import mlflow
+from hokusai_nb.core.prompts import PromptModel
+from hokusai_nb.errors import HokusaiError
+warnings.simplefilter("ignore")
+store, name, me = sys.argv[1:]
+mlflow.set_tracking_uri(store)
+PromptModel.load_from_registry(name)
+rounds = 3
+
+def attempt(work):
+    try:
+        return ["ok", work()]
+    except HokusaiError as error:
+        return [type(error).__name__, error.what]
+
+def wait_for(moment):
+    time.sleep(max(0, moment - time.time()))
+
+print("ready", flush=True)
+moment = float(sys.stdin.readline())
+told = {"differ": [], "same": [], "staging": []}
+for turn in range(rounds):
+    wait_for(moment + 1.5 * turn)
+    one = PromptModel(name, f"Hi {{name}} {turn} by {me}", f"1.{turn}.1")
+    told["differ"].append(attempt(lambda: one.register().mlflow_version))
+    wait_for(moment + 1.5 * turn + 0.5)
+    two = PromptModel(name, f"Hi {{name}} {turn}", f"1.{turn}.2", metadata={"author": "all"})
+    told["same"].append(attempt(lambda: two.register().mlflow_version))
+    wait_for(moment + 1.5 * turn + 1)
+    three = PromptModel.load_from_registry(name, f"1.{turn}.{1 + int(me) % 2}", refresh=True)
+    told["staging"].append(attempt(lambda: three.promote_to_staging(me).version))
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.slow
+@both
+def test_of_processes_that_register_and_promote_at_once_one_wins(sqlite_or_server, unique):
+    mlflow.set_tracking_uri(sqlite_or_server)
+    name = unique("hook")
+    PromptModel(name, "Hi {name}", "1.0.0", metadata=DONE).register()
+    racing = [start(RACE, sqlite_or_server, name, index) for index in range(2)]
+    release(*racing)
+    told = [json.loads(finish(process)) for process in racing]
+    for turn in range(3):
+        differ = [one["differ"][turn] for one in told]
+        assert [kind for kind, _ in differ].count("ok") == 1, differ
+        assert {kind for kind, _ in differ} <= {"ok", "ConflictError", "ModelValidationError"}, differ
+        assert len({tuple(one["same"][turn]) for one in told}) == 1, told
+        assert told[0]["same"][turn][0] == "ok", told
+        staging = [one["staging"][turn] for one in told]
+        assert "ok" in [kind for kind, _ in staging], staging
+        assert {kind for kind, _ in staging} <= {"ok", "ConflictError", "ModelValidationError"}, staging
+    assert [v.version for v in PromptModel.list(name)] == [
+        "1.0.0", *(f"1.{turn}.{part}" for turn in range(3) for part in (1, 2))
+    ]  # fmt: skip
+    found = prompt_stages.standing(Backend.at(), name)
+    (number,) = found.stages
+    entered = [move for entry in found.entries.values() for move in entry if move.change.to_stage == "staging"]
+    assert number == entered[-1].number
+    assert [m.number for m in entered] == sorted({m.number for m in entered})
+    # Each version left staging when the next one came in: no change was decided on what was no longer so.
+    left = [move.number for entry in found.entries.values() for move in entry if move.change.to_stage == "dev"]
+    assert left == [m.number for m in entered[:-1]]
+    assert found.claims == {}
