@@ -61,7 +61,7 @@ class PromptComparison(Shown, Mapping[str, Any], frozen=True):
     def __len__(self) -> int:
         return len(self.parts)
 
-    def _card(self) -> tuple[Markup, str]:
+    def _grid(self) -> tuple[Markup, str]:
         template, metadata = self["template_diff"], self["metadata_diff"]
         rows = [
             ("Version step", self["version_step"] or "–"),
@@ -73,12 +73,6 @@ class PromptComparison(Shown, Mapping[str, Any], frozen=True):
         ]
         title = f"{self.first.name}: version {self.first.version} and {self.second.version}"
         return text_card(title, rows, template["text_diff"] or "The texts are equal.")
-
-    def _html_(self) -> Markup:
-        return self._card()[0]
-
-    def _text_(self) -> str:
-        return self._card()[1]
 
 
 def compare_prompts(first: PromptVersion, second: PromptVersion) -> PromptComparison:

@@ -147,17 +147,11 @@ class PromptVersion(Shown, frozen=True):
         rows += [("MLflow", self.url)] if self.url else []
         return rows
 
-    def _card(self) -> tuple[Markup, str]:
+    def _grid(self) -> tuple[Markup, str]:
         state = "registered" if self.registered else "not registered"
         notes = [SIMULATED] if self.simulated else []
         notes += [f"Warning: {p.sentence}" for p in self.warnings]
         return text_card(f"Prompt {self.name} {self.version} ({state})", self._rows(), self.template, notes)
-
-    def _html_(self) -> Markup:
-        return self._card()[0]
-
-    def _text_(self) -> str:
-        return self._card()[1]
 
 
 def moment(version: PromptVersion) -> str:
