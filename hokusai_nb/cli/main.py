@@ -15,6 +15,7 @@ _CODES = "\n".join(f"  {code}  {meaning}" for code, meaning, _ in sorted(EXIT_CO
     cls=LazyGroup,
     members={
         "model": Member("model:model", "Register, list, compare and trace models."),
+        "prompt": Member("prompt:prompt", "Validate, register, promote and compare prompts."),
         "token": Member("token:token", "Create, list, show, deploy and archive tokens."),
         "events": Member("events:events", "List events, deliver them, try again."),
         "key": Member("key:key", "Create, list and revoke API keys of the server."),

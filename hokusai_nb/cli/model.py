@@ -1,4 +1,4 @@
-"""``hokusai model``: the group; its commands are in `model_commands`."""
+"""``hokusai model``: the group; its commands are in `model_commands`, `model_register` and `model_stages`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ __all__ = ["model"]
         "lineage": Member("model_commands:lineage", "Show what each version was made from and how far it got."),
         "compare": Member("model_commands:compare", "Put two versions of a model side by side."),
         "plot": Member("model_commands:plot", "Draw a model's lineage into a file."),
+        "promote": Member("model_stages:promote", "Promote a version to staging or production."),
+        "rollback": Member("model_stages:rollback", "Put back the version that a stage held before."),
+        "history": Member("model_stages:history", "Show who promoted which version when, and why."),
         "tag": Member("model_commands:tag", "Set tags of a version."),
         "delete": Member("model_commands:delete", "Delete one version."),
     },

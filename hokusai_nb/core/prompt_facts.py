@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from hokusai_nb.backends.mlflow.prompt_stages import placed
 from hokusai_nb.core.prompt_cache import CACHE
 from hokusai_nb.core.prompt_rules import parse_stage
 from hokusai_nb.errors import ModelValidationError
@@ -20,17 +21,28 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hokusai_nb.backends.mlflow.client import Backend
+    from hokusai_nb.schema.display import Shown
     from hokusai_nb.schema.problems import Problem
     from hokusai_nb.schema.prompt_comparison import PromptComparison
     from hokusai_nb.schema.versioning import Bump
 
-__all__ = ["PromptFacts"]
+__all__ = ["Card", "PromptFacts"]
+
+
+class Card(Protocol):
+    """What is said of a version beside what it holds."""
+
+    def shown(self, prompt: PromptVersion, /) -> Shown:
+        """Return how the version, as it is by now, is shown."""
 
 
 class PromptFacts:
     """The part of `PromptModel` that asks nothing, but for a stage that was not asked for lately."""
 
-    __slots__ = ("_backend", "_bump", "_record", "_stage", "_template")
+    __slots__ = ("_backend", "_bump", "_card", "_record", "_stage", "_template")
+
+    _card: Card
+    """How a draft shows itself; most have none."""
 
     def __init__(
         self,
@@ -119,9 +131,7 @@ class PromptFacts:
         if standing is None or self.mlflow_version is None:
             asked_for = () if self._stage in (None, ModelStage.DEV) else (self._stage,)
             return self._record.model_copy(update={"stages": asked_for})
-        mine = tuple(change for change in standing.changes if change.version == self.version)
-        stages = standing.stages.get(self.mlflow_version, ())
-        return self._record.model_copy(update={"stages": stages, "history": mine})
+        return placed(standing, self._record)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON values."""
@@ -132,7 +142,8 @@ class PromptFacts:
         return f"PromptModel({self.name!r}, version={self.version!r}, stage={self.record.stage.value!r})"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        return self.record._repr_mimebundle_(include, exclude)
+        card: Card | None = getattr(self, "_card", None)
+        return (card.shown(self.record) if card else self.record)._repr_mimebundle_(include, exclude)
 
     # What it does by itself
 

@@ -1,22 +1,50 @@
-"""Promoting versions of prompts and going back: read how things stand, decide, move."""
+"""Promoting versions of prompts and going back."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from hokusai_nb.backends.mlflow import prompts
-from hokusai_nb.backends.mlflow.prompt_stages import Move, Standing, change_stages
+from hokusai_nb.backends.mlflow.prompt_stages import change_stages
+from hokusai_nb.core import stage_moving
 from hokusai_nb.core.prompt_cache import CACHE
-from hokusai_nb.core.prompt_rules import check_why, earlier_holders, promotion, refused, rolled_back
-from hokusai_nb.schema.problems import quoted
+from hokusai_nb.core.prompt_rules import check_why, refused
+from hokusai_nb.core.stage_rules import Candidate
+from hokusai_nb.schema.versioning import parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hokusai_nb.backends.mlflow.client import Backend
+    from hokusai_nb.backends.mlflow.stages import Move
     from hokusai_nb.schema.prompts import ModelStage, PromptVersion
 
-__all__ = ["promote", "roll_back"]
+__all__ = ["PromptShelf", "candidate", "promote", "roll_back"]
+
+
+def candidate(version: PromptVersion) -> Candidate:
+    """Return a registered version as the rules of stages know it."""
+    assert version.mlflow_version is not None
+    return Candidate(version.name, version.version, version.mlflow_version, parse_version(version.version))
+
+
+@dataclass(frozen=True)
+class PromptShelf:
+    """The versions of one prompt in a store."""
+
+    backend: Backend
+    name: str
+
+    def numbered(self, number: int, *, refresh: bool = False) -> Candidate | None:
+        """Return the version that MLflow counts so, or None where it was deleted."""
+        found = CACHE.numbered(self.backend, self.name, number, refresh=refresh)
+        return candidate(found) if found else None
+
+    def change(self, decide: Callable[[Any], Sequence[Move]]) -> None:
+        """Move what is decided, and know at once how the prompt stands then."""
+        CACHE.forget(self.backend, self.name)  # also where it fails: then least of all is what was known still so
+        CACHE.note_standing(self.backend, self.name, change_stages(self.backend, self.name, decide))
 
 
 def promote(backend: Backend, wanted: PromptVersion, to: ModelStage, why: str) -> PromptVersion:
@@ -29,13 +57,7 @@ def promote(backend: Backend, wanted: PromptVersion, to: ModelStage, why: str) -
     """
     check_why(why)
     version = _registered(backend, wanted)
-
-    def decide(standing: Standing | None) -> Sequence[Move]:
-        if standing is None:
-            raise _unregistered(wanted)
-        return promotion(standing, version, to, _holder(backend, wanted.name, standing, to), why)
-
-    _change(backend, wanted.name, decide)
+    stage_moving.promote(PromptShelf(backend, wanted.name), candidate(version), to, why)
     return version
 
 
@@ -50,54 +72,17 @@ def roll_back(backend: Backend, wanted: PromptVersion, to: str | None, why: str)
     """
     check_why(why)
     version = _registered(backend, wanted)
-    put_back = [version]
-
-    def decide(standing: Standing | None) -> Sequence[Move]:
-        if standing is None:
-            raise _unregistered(wanted)
-        target = _before(backend, standing, version, to)
-        put_back[:] = [target or version]
-        return rolled_back(standing, version, target, why)
-
-    _change(backend, wanted.name, decide)
-    return put_back[0]
-
-
-def _change(backend: Backend, name: str, decide: Callable[[Standing | None], Sequence[Move]]) -> None:
-    CACHE.forget(backend, name)  # also where it fails: then least of all is what was known still so
-    CACHE.note_standing(backend, name, change_stages(backend, name, decide))
+    put_back, _ = stage_moving.roll_back(PromptShelf(backend, wanted.name), candidate(version), to, why)
+    return (CACHE.numbered(backend, wanted.name, put_back.number) if put_back else None) or version
 
 
 def _registered(backend: Backend, wanted: PromptVersion) -> PromptVersion:
     """Return the version as it is registered: what counts is the store, not what this object went through."""
     found = CACHE.version(backend, wanted.name, wanted.version)
     if found is None:
-        raise _unregistered(wanted)
+        what = f"Model must be registered before promotion: {wanted.name} {wanted.version}"
+        raise refused(what, "Call register() first.", field="version")
     if not prompts.is_same(found, wanted):
         what = f"Model must be registered before promotion: {wanted.name} {wanted.version} is, with other content."
         raise refused(what, "Register this content as a version of its own.", field="version")
     return found
-
-
-def _unregistered(wanted: PromptVersion) -> Exception:
-    what = f"Model must be registered before promotion: {wanted.name} {wanted.version}"
-    return refused(what, "Call register() first.", field="version")
-
-
-def _holder(backend: Backend, name: str, standing: Standing, stage: ModelStage) -> PromptVersion | None:
-    number = standing.number_in(stage)
-    return CACHE.numbered(backend, name, number) if number else None
-
-
-def _before(backend: Backend, standing: Standing, version: PromptVersion, to: str | None) -> PromptVersion | None:
-    """Return the version that held the stage before, or the given one if it ever did."""
-    stage = standing.stage_of(version.mlflow_version or 0)
-    held = [move for move in earlier_holders(standing, stage) if move.number != version.mlflow_version]
-    found = [move for move in held if to is None or move.change.version == to]
-    if to is not None and not found:
-        what = f"Cannot roll back to {quoted(to)}: it was not in {stage.value} before {version.version}."
-        known = ", ".join(dict.fromkeys(move.change.version for move in held))
-        raise refused(what, f"Choose one of these: {known}." if known else "No version was.", field="to")
-    # One that was deleted since cannot be gone back to; the one before it can.
-    versions = (CACHE.numbered(backend, version.name, move.number, refresh=True) for move in reversed(found))
-    return next((one for one in versions if one), None)

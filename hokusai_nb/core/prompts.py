@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from hokusai_nb.backends.mlflow import prompts
-from hokusai_nb.core import prompt_moving, prompt_registration
+from hokusai_nb.backends.mlflow.prompt_stages import placed
+from hokusai_nb.core import prompt_moving, prompt_registration, prompt_runs
 from hokusai_nb.core.callers import warned
 from hokusai_nb.core.prompt_cache import CACHE, current_backend
 from hokusai_nb.core.prompt_facts import PromptFacts
@@ -199,9 +200,11 @@ class PromptModel(PromptFacts):
         standing = CACHE.standing(backend, self.name, refresh=True)
         found = prompts.all_versions(backend, self.name) if standing else []
         CACHE.note(backend, found)
-        stages = standing.stages if standing else {}
-        placed = (v.model_copy(update={"stages": stages.get(v.mlflow_version or 0, ())}) for v in found)
-        return PromptLineage.of(self.name, placed)
+        return PromptLineage.of(
+            self.name,
+            (placed(standing, v) for v in found) if standing else (),
+            prompt_runs.RunsOf.versions(backend, self.name, found),
+        )
 
     def get_parent_version(self) -> PromptModel | None:
         """Return the version that this one was made from, or None for the first one and for one that is deleted."""
@@ -216,6 +219,22 @@ class PromptModel(PromptFacts):
         standing = CACHE.standing(self._backend or current_backend(), self.name, refresh=True)
         return PromptHistory(name=self.name, entries=standing.changes if standing else ())
 
+    def tag_run(self, run_id: str | None = None) -> str:
+        """Note in a run that it used this version, and return the run's id.
+
+        The plot of the lineage shows what such runs measured, and MLflow's pages link the two. A run that
+        loaded the prompt with ``mlflow.genai.load_prompt`` counts without it.
+
+        Args:
+            run_id: The run; the active one, or else the last that ended here, if left out.
+
+        Raises:
+            ModelValidationError: ``Model must be registered before a run is tagged with it``.
+            NoCurrentRunError: No run is named, and there is no current one.
+            RunNotFoundError: The run that is named does not exist.
+        """
+        return prompt_runs.tag_run(self._backend or current_backend(), self._record, run_id)
+
     aregister = twin(register)
     apromote_to_staging = twin(promote_to_staging)
     apromote_to_production = twin(promote_to_production)
@@ -223,6 +242,7 @@ class PromptModel(PromptFacts):
     aget_lineage = twin(get_lineage)
     aget_parent_version = twin(get_parent_version)
     aget_history = twin(get_history)
+    atag_run = twin(tag_run)
 
     @classmethod
     async def apropose(

@@ -11,6 +11,7 @@ from hokusai_nb.core import bulk, registration
 from hokusai_nb.core.callers import stated, warned
 from hokusai_nb.core.improving import tell_of_improvement
 from hokusai_nb.core.reading_methods import ReadingMethods
+from hokusai_nb.core.stage_methods import StageMethods
 from hokusai_nb.core.standing import ask_doubts
 from hokusai_nb.core.token_methods import TokenMethods
 from hokusai_nb.core.twins import twin
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelRegistry", "register_tokenized_model"]
 
 
-class ModelRegistry(ReadingMethods, TokenMethods):
+class ModelRegistry(ReadingMethods, StageMethods, TokenMethods):
     """Registered models and the tokens they are rewarded with.
 
     Cheap to make; nothing is contacted before the first call. Safe to share between threads.

@@ -40,6 +40,8 @@ class Known:
     """Those of versions and those of the token store."""
     versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Versions of each model that carry a token, newest first."""
+    prompts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Versions of each prompt, newest first."""
     run_ids: tuple[str, ...] = ()
     """Newest first."""
     run_metrics: tuple[str, ...] = ()
@@ -131,7 +133,7 @@ def load_suggestions(registry: ModelRegistry, run_id: str | None = None) -> Know
     Raises:
         HokusaiError: The registry cannot be read.
     """
-    from hokusai_nb.backends.mlflow import runs, search  # noqa: PLC0415 - imports MLflow, which only the thread may do
+    from hokusai_nb.backends.mlflow import prompts, runs, search  # noqa: PLC0415 - imports MLflow, which only the thread may do
     from hokusai_nb.backends.mlflow.models import models_of_run  # noqa: PLC0415 - see above
     from hokusai_nb.core.standing import ask_token_ids  # noqa: PLC0415 - imports SQLAlchemy
     from hokusai_nb.schema.metrics import check_metric, find_metric  # noqa: PLC0415 - see above
@@ -146,6 +148,9 @@ def load_suggestions(registry: ModelRegistry, run_id: str | None = None) -> Know
         versions.setdefault(model.name, []).append(model.version)
     with backend.calling() as client:
         names = {*versions, *(m.name for m in search.registered_models(client, ""))}
+    of_prompts: dict[str, list[str]] = {}
+    for one in reversed(prompts.by_prefix(backend)):
+        of_prompts.setdefault(one.name, []).append(one.version)
     recent = runs.recent_runs(backend, RECENT_RUNS)
     current = next((run for run in recent if run.run_id == run_id), None)
     measured = [m for run in ([current] if current else recent) for m in run.metrics]
@@ -160,6 +165,7 @@ def load_suggestions(registry: ModelRegistry, run_id: str | None = None) -> Know
         model_names=tuple(sorted(names)),
         token_ids=tuple(sorted({*(m.token_id for m in models if m.token_id), *of_store.answer()})),
         versions={name: tuple(numbers) for name, numbers in versions.items()},
+        prompts={name: tuple(texts) for name, texts in sorted(of_prompts.items())},
         run_ids=tuple(run.run_id for run in recent),
         run_metrics=tuple(fit),
         logged_models=tuple(dict.fromkeys(m.name for m in models_of_run(backend, current))) if current else (),

@@ -26,19 +26,27 @@ class MagicSpec:
     """What a magic does and where that is written.
 
     Attributes:
-        verb: Name of the verb in `hokusai_nb.schema.verbs`.
+        verb: Name of the verb in `hokusai_nb.schema.verbs`, or ``module:Name`` below `hokusai_nb.schema`.
         line: ``module:function`` below this package that a line calls.
         cell: The same for a cell; empty where the magic takes none.
+        body: What the help says of the cell.
     """
 
     verb: str
     line: str
     cell: str = ""
+    body: str = "runs the cell inside a run first."
 
     @property
     def kinds(self) -> tuple[Literal["line", "cell"], ...]:
         """The kinds of magic it is."""
         return ("line", "cell") if self.cell else ("line",)
+
+    def read_as(self) -> type[Verb]:
+        """Return what a line of the magic is read as."""
+        module, _, name = self.verb.rpartition(":")
+        found: type[Verb] = getattr(importlib.import_module(f"hokusai_nb.schema.{module or 'verbs'}"), name)
+        return found
 
 
 MAGICS: Mapping[str, MagicSpec] = {
@@ -48,6 +56,15 @@ MAGICS: Mapping[str, MagicSpec] = {
     "hokusai_lineage": MagicSpec("ShowLineage", "show:lineage"),
     "hokusai_improvement": MagicSpec("Improvement", "show:improvement"),
     "hokusai_compare": MagicSpec("Compare", "show:compare"),
+    "hokusai_prompt": MagicSpec(
+        "prompt_verbs:EditPrompt",
+        "prompts:prompt",
+        cell="prompts:prompt_cell",
+        body="takes the rest, as typed but for one line break at its end.",
+    ),
+    "hokusai_prompts": MagicSpec("prompt_verbs:Prompts", "prompts:prompts"),
+    "hokusai_promote": MagicSpec("prompt_verbs:Promote", "promotion:promote"),
+    "hokusai_rollback": MagicSpec("prompt_verbs:Rollback", "promotion:rollback"),
     "hokusai_status": MagicSpec("TokenStatus", "status:token_status"),
     "hokusai_config": MagicSpec("Configure", "status:config"),
 }
@@ -73,15 +90,14 @@ class Magic:
     @property
     def verb(self) -> type[Verb]:
         """What a line of this magic is read as."""
-        found: type[Verb] = getattr(importlib.import_module("hokusai_nb.schema.verbs"), self.spec.verb)
-        return found
+        return self.spec.read_as()
 
     @property
     def __doc__(self) -> str:  # type: ignore[override]  # read when asked for, so that loading imports nothing
         """The same help as ``--help`` prints."""
         from hokusai_nb.magics.parsing import help_text  # noqa: PLC0415 - imports the schema
 
-        return help_text(self.verb, self.name, self.spec.kinds)
+        return help_text(self.verb, self.name, self.spec.kinds, self.spec.body)
 
     def __call__(self, line: str, cell: str | None = None, *, local_ns: Mapping[str, Any] | None = None) -> Any:
         """Do what the line says and return what the cell shows."""

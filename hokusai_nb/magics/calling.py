@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hokusai_nb.magics.parsing import help_text, read
+from hokusai_nb.magics.parsing import read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ class Call:
 
     def show_help(self) -> None:
         """Print how the magic is called."""
-        print(help_text(self._magic.verb, self._magic.name, self._magic.spec.kinds))  # noqa: T201 - --help prints
+        print(self._magic.__doc__)  # noqa: T201 - --help prints
 
 
 def call(magic: Magic, line: str, cell: str | None, local_ns: Mapping[str, Any]) -> Any:

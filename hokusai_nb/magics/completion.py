@@ -20,7 +20,6 @@ from hokusai_nb.log import logger
 from hokusai_nb.magics import MAGICS
 from hokusai_nb.magics.estimators import fitted_estimators, is_data
 from hokusai_nb.magics.words import Word, scan
-from hokusai_nb.schema import verbs
 from hokusai_nb.schema.arguments import Argument, arguments
 from hokusai_nb.schema.lines import quote
 from hokusai_nb.schema.metrics import known_metrics
@@ -29,6 +28,8 @@ from hokusai_nb.schema.tags import known_tags
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
+
+    from hokusai_nb.schema.verbs import Verb
 
 __all__ = ["Sources", "candidates", "match", "suggestions_of"]
 
@@ -68,7 +69,7 @@ def _match(shell: InteractiveShell, context: CompletionContext) -> tuple[str, li
     if called is None:
         return "", []
     name, rest = called
-    verb = getattr(verbs, MAGICS[name].verb)
+    verb = MAGICS[name].read_as()
     at_hand = Sources(shell.user_ns, partial(_known, shell))
     fragment, found = candidates(verb, rest, at_hand)
     return fragment, [SimpleCompletion(text=text, type=kind) for text, kind in found[:_MANY]]
@@ -147,14 +148,27 @@ def _rows(sources: Sources, given: Mapping[str, Word]) -> Iterable[str]:
 
 
 def _versions(sources: Sources, given: Mapping[str, Word]) -> Iterable[str]:
-    return sources.known().versions.get(given["name"].shown, ()) if "name" in given else ()
+    if "name" not in given:
+        return ()
+    name, known = given["name"].shown, sources.known()
+    return known.versions.get(name) or known.prompts.get(name, ())
+
+
+def _names(sources: Sources, given: Mapping[str, Word]) -> Iterable[str]:
+    del given
+    known = sources.known()
+    return sorted({*known.model_names, *known.prompts})
 
 
 _SOURCES: Mapping[str, tuple[str, Looks]] = {
+    "bumps": ("value", lambda _, __: ("major", "minor", "patch")),
     "model_names": ("model", lambda sources, _: sources.known().model_names),
     "models": ("model", lambda s, _: dict.fromkeys((*fitted_estimators(s.namespace), *s.known().logged_models))),
+    "names": ("model", _names),
+    "prompt_names": ("prompt", lambda sources, _: sources.known().prompts),
     "run_ids": ("run", lambda sources, _: sources.known().run_ids),
     "run_metrics": ("metric", _metrics),
+    "stages": ("value", lambda _, __: ("staging", "production")),
     "tag_names": ("tag", lambda _, __: (f"{name}=" for name in known_tags())),
     "token_ids": ("token", lambda sources, _: sources.known().token_ids),
     "variables": ("variable", _rows),
@@ -162,7 +176,7 @@ _SOURCES: Mapping[str, tuple[str, Looks]] = {
 }
 
 
-def candidates(verb: type[verbs.Verb], rest: str, sources: Sources) -> tuple[str, list[tuple[str, str]]]:
+def candidates(verb: type[Verb], rest: str, sources: Sources) -> tuple[str, list[tuple[str, str]]]:
     """Return the unfinished word and what it can become, each with its kind.
 
     Args:
@@ -196,7 +210,7 @@ def candidates(verb: type[verbs.Verb], rest: str, sources: Sources) -> tuple[str
 class _State:
     """What the words before the cursor leave open."""
 
-    def __init__(self, verb: type[verbs.Verb], words: list[Word]) -> None:
+    def __init__(self, verb: type[Verb], words: list[Word]) -> None:
         self.flags = {a.flag: a for a in arguments(verb) if a.flag}
         self.places = [a for a in arguments(verb) if not a.flag]
         self.given: dict[str, Word] = {}

@@ -187,8 +187,15 @@ def parse(verb: type[V], text: str, namespace: Mapping[str, Any], magic: str) ->
     return made
 
 
-def help_text(verb: type[Verb], magic: str, kinds: tuple[str, ...] = ("line",)) -> str:
-    """Return how a magic is called, what it does and what each argument means."""
+def help_text(verb: type[Verb], magic: str, kinds: tuple[str, ...] = ("line",), body: str = "") -> str:
+    """Return how a magic is called, what it does and what each argument means.
+
+    Args:
+        verb: What a line is read as.
+        magic: Name of the magic.
+        kinds: The kinds of magic it is.
+        body: What it does with a cell.
+    """
     every = arguments(verb)
     needed = [a.usage for a in every if a.required]
     optional = [f"[{a.usage}]" for a in every if not a.required and not a.flag]
@@ -200,7 +207,7 @@ def help_text(verb: type[Verb], magic: str, kinds: tuple[str, ...] = ("line",)) 
         lines += _help_row(a.usage, f"{a.help} Required." if a.required and a.flag else a.help)
     lines += _help_row("-h, --help", "Show this help.")
     if "cell" in kinds and len(kinds) > 1:
-        lines += ["", f"%%{magic} … in the first line of a cell runs the cell inside a run first."]
+        lines += ["", f"%%{magic} … in the first line of a cell {body}"]
     lines += ["", "$name and {expression} stand for values; $$, {{ and }} for the characters themselves."]
     return "\n".join(lines)
 

@@ -42,7 +42,7 @@ class Plot:
         text: What the picture shows, in sentences: its alternative text.
     """
 
-    def __init__(self, chart: alt.LayerChart | None, text: str) -> None:
+    def __init__(self, chart: alt.LayerChart | alt.VConcatChart | None, text: str) -> None:
         self.chart = chart
         self.text = text
 

@@ -14,7 +14,9 @@ from hokusai_nb.schema.values import ARITHMETIC
 if TYPE_CHECKING:
     from hokusai_nb.schema.records import Lineage, LineageEntry
 
-__all__ = ["Point", "Series", "counted", "declared_in_words", "nothing_to_draw", "shortest"]
+__all__ = [
+    "Point", "Series", "counted", "declared_in_words", "described", "is_fraction", "nothing_to_draw", "power_of", "shortest"
+]
 
 LIMIT = 200
 BESTS = 150
@@ -102,7 +104,7 @@ class Series:
     @property
     def is_fraction(self) -> bool:
         """Whether a percentage point means something: the metric lies between 0 and 1."""
-        return self.metric is not None and self.metric.lower == 0 and self.metric.upper == 1
+        return is_fraction(self.metric)
 
     def target(self, best: Decimal) -> Decimal | None:
         """Return the value that is one DeltaOne better than ``best``; None where the metric has none.
@@ -145,20 +147,12 @@ class Series:
     def exponent(self) -> int:
         """Power of ten to draw in: 0 for ordinary values, else that of the largest, which may be the band's."""
         largest = max(DELTA_ONE if self.is_fraction else Decimal(0), *(abs(p.value) for p in self.points))
-        size = largest.adjusted() if largest else 0
-        return 0 if size in PLAIN_EXPONENTS else size
+        return power_of(largest)
 
     @property
     def axis_title(self) -> str:
         """The metric, its direction and its unit."""
-        if self.metric is None:
-            unit, direction = "", "direction not declared"
-        else:
-            unit, direction = self.metric.range_in_words, self.metric.direction.in_words
-        unit = "fraction, 0 to 1" if self.is_fraction else unit
-        notes = [unit, f"× 1e{self.exponent:+d}" if self.exponent else ""]
-        shown = "; ".join(note for note in notes if note)
-        return f"{self.metric_name}, {direction}" + (f" ({shown})" if shown else "")
+        return described(self.metric_name, self.metric, self.exponent)
 
     @property
     def outcome(self) -> str:
@@ -243,6 +237,32 @@ def declared_in_words(count: int) -> str:
 
 def _number(point: Point) -> str:
     return fitted(point.entry.version, 20)
+
+
+def is_fraction(metric: Metric | None) -> bool:
+    """Whether a metric lies between 0 and 1."""
+    return metric is not None and metric.lower == 0 and metric.upper == 1
+
+
+def power_of(largest: Decimal) -> int:
+    """Return the power of ten to draw values in whose largest is given: 0 for ordinary ones."""
+    size = largest.adjusted() if largest else 0
+    return 0 if size in PLAIN_EXPONENTS else size
+
+
+def described(name: str, metric: Metric | None, exponent: int) -> str:
+    """Return a metric with its direction, its unit and the power of ten that it is drawn in.
+
+    >>> described("answers", None, 12)
+    'answers, direction not declared (× 1e+12)'
+    """
+    if metric is None:
+        unit, direction = "", "direction not declared"
+    else:
+        unit, direction = metric.range_in_words, metric.direction.in_words
+    unit = "fraction, 0 to 1" if is_fraction(metric) else unit
+    shown = "; ".join(note for note in (unit, f"× 1e{exponent:+d}" if exponent else "") if note)
+    return f"{name}, {direction}" + (f" ({shown})" if shown else "")
 
 
 def nothing_to_draw(lineage: Lineage) -> str:

@@ -65,13 +65,14 @@ No text has a limit here: texts are fitted before, and Vega cuts emoji in half, 
 """
 
 T = TypeVar("T")
+C = TypeVar("C", alt.LayerChart, alt.VConcatChart)
 
 
-def dressed(chart: alt.LayerChart, title: str, subtitle: Sequence[str], description: str) -> alt.LayerChart:
+def dressed(chart: C, title: str, subtitle: Sequence[str], description: str) -> C:
     """Return the chart with its title, alternative text and colours."""
     lines = [line for sentence in subtitle for line in wrapped(sentence)]
     head = alt.TitleParams(text=fitted(title, TITLE_LENGTH + 20), subtitle=lines)
-    dressed_chart: alt.LayerChart = chart.properties(title=head, description=description).configure(**CONFIG)
+    dressed_chart: C = chart.properties(title=head, description=description).configure(**CONFIG)
     return dressed_chart
 
 

@@ -15,10 +15,13 @@ from hokusai_nb.schema.frozen import FrozenDict
 from hokusai_nb.schema.lifecycle import Utc
 from hokusai_nb.schema.problems import Problem
 from hokusai_nb.schema.prompt_metadata import Metadata, thawed_json
+from hokusai_nb.schema.renderers import OF_PROMPTS, drawn
 from hokusai_nb.schema.templates import Template, parse_template, variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from hokusai_nb.schema.prompt_runs import PromptRun
 
 __all__ = ["ModelStage", "PromptHistory", "PromptLineage", "PromptList", "PromptVersion", "StageChange", "text_card"]
 
@@ -218,12 +221,34 @@ class PromptLineage(Entries[FrozenDict[str, Any]], frozen=True):
 
     name: str
     versions: tuple[PromptVersion, ...]
+    _find_runs: Callable[[], Sequence[PromptRun]] = pydantic.PrivateAttr(default=tuple)
 
     @classmethod
-    def of(cls, name: str, versions: Iterable[PromptVersion]) -> PromptLineage:
-        """Return the lineage of versions that are in order."""
+    def of(
+        cls, name: str, versions: Iterable[PromptVersion], find_runs: Callable[[], Sequence[PromptRun]] = tuple
+    ) -> PromptLineage:
+        """Return the lineage of versions that are in order.
+
+        Args:
+            name: The prompt.
+            versions: Its versions, each with its stages and its transitions.
+            find_runs: Finds the runs that are tagged with one of them; called when a plot needs them.
+        """
         versions = tuple(versions)
-        return cls(name=name, versions=versions, entries=tuple(v.lineage_entry() for v in versions))
+        made = cls(name=name, versions=versions, entries=tuple(v.lineage_entry() for v in versions))
+        made._find_runs = find_runs
+        return made
+
+    def plot(self, metric: str | None = None) -> Any:
+        """Draw the versions with their stages over time, and below a metric of the runs that are tagged with them.
+
+        Args:
+            metric: Name of the metric, as the runs spell it; the one that most versions have if left out.
+
+        Raises:
+            ConnectionFailedError: The store of the runs cannot be reached.
+        """
+        return drawn("lineage", self, self._find_runs(), metric, of=OF_PROMPTS)
 
     def _grid(self) -> tuple[Markup, str]:
         head = ("Version", "Made from", "Stage", "Variables", "Author", "Registered", "MLflow version")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from hokusai_nb.schema.frozen import Frozen, FrozenDict
 from hokusai_nb.schema.metrics import find_metric
 from hokusai_nb.schema.problems import Problem
 from hokusai_nb.schema.registrations import SOURCE_TAG
+from hokusai_nb.schema.renderers import drawn
 from hokusai_nb.schema.runs import Dataset, RunFacts, RunModel
 from hokusai_nb.schema.tags import CONTRIBUTOR_TAGS, KEY_TAG, NOTEBOOK_PREFIX, REQUIRED_TAGS
 from hokusai_nb.schema.values import to_decimal
@@ -258,11 +258,7 @@ class Lineage(Entries[LineageEntry], frozen=True):
         Raises:
             HokusaiError: No such renderer is installed.
         """
-        renderers = importlib.metadata.entry_points(group="hokusai_nb.plots")
-        if kind not in renderers.names:
-            what = f"There is no plot {kind!r}."
-            raise HokusaiError(what, f"Use one of: {', '.join(sorted(renderers.names))}.")
-        return renderers[kind].load()(self)
+        return drawn(kind, self)
 
 
 def _frame(entries: Sequence[RegisteredModel], more: list[str]) -> pd.DataFrame:

@@ -193,12 +193,12 @@ class Models(Verb):
 
 
 class ShowLineage(Verb):
-    """Show the versions of a model, what each was made from and how far it got."""
+    """Show the versions of a model or a prompt, what each was made from and how far it got."""
 
-    name: Annotated[str, Option(suggest="model_names")]
-    """Registered model name."""
+    name: Annotated[str, Option(suggest="names")]
+    """Registered model or prompt."""
     graph: Annotated[bool, Option("--graph", notebook=True)] = False
-    """Return the graph of versions, runs, data sets and contributors instead of the table."""
+    """Return a graph instead of the table: versions, runs and contributors, or a prompt's stages over time."""
     as_json: Annotated[bool, Option("--json")] = False
     """Return JSON text."""
 
@@ -213,10 +213,10 @@ class Improvement(Verb):
 
 
 class Compare(Verb):
-    """Put two versions of a model side by side: tags, metrics and parameters."""
+    """Put two versions of a model or a prompt side by side and say what differs."""
 
-    name: Annotated[str, Option(suggest="model_names")]
-    """Registered model name."""
+    name: Annotated[str, Option(suggest="names")]
+    """Registered model or prompt."""
     first: Annotated[str, Option(suggest="versions", metavar="V1")]
     """Version to compare from."""
     second: Annotated[str, Option(suggest="versions", metavar="V2")]

@@ -171,7 +171,7 @@ def test_the_check_before_a_cell_finds_what_is_wrong_already(line):
 
 @pytest.mark.parametrize("name", sorted(MAGICS))
 def test_the_help_names_every_option_and_starts_with_the_call(name):
-    verb = getattr(verbs, MAGICS[name].verb)
+    verb = MAGICS[name].read_as()
     text = help_text(verb, name, MAGICS[name].kinds)
     assert text.startswith(f"%{name}")
     assert "::" not in text
@@ -182,7 +182,7 @@ def test_the_help_names_every_option_and_starts_with_the_call(name):
 @settings(max_examples=400, deadline=None)
 @given(st.lists(fragments, max_size=8).map(" ".join) | st.text(), st.sampled_from(sorted(MAGICS)))
 def test_no_line_fails_with_anything_but_our_error(line, name):
-    verb = getattr(verbs, MAGICS[name].verb)
+    verb = MAGICS[name].read_as()
     try:
         request = read(verb, line, name)
         if not request.wants_help:

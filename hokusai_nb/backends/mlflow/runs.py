@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hokusai_nb.backends.mlflow.client import Backend
 
-__all__ = ["current_run_id", "get_run", "get_runs", "recent_runs", "run_scope", "seen_from_here"]
+__all__ = ["current_run_id", "experiment_ids", "get_run", "get_runs", "recent_runs", "run_scope", "seen_from_here"]
 
 CHUNK = 1000
 MOST_ROWS = 10**18
@@ -102,7 +102,7 @@ def _end_runs(backend: Backend, status: str) -> None:
 def recent_runs(backend: Backend, count: int) -> list[RunFacts]:
     """Return the newest runs of all experiments, newest first."""
     with backend.calling() as client:
-        found = client.search_runs(_experiment_ids(client), max_results=count, order_by=["attributes.start_time DESC"])
+        found = client.search_runs(experiment_ids(client), max_results=count, order_by=["attributes.start_time DESC"])
         return [_facts(run) for run in found]
 
 
@@ -172,7 +172,7 @@ def get_runs(backend: Backend, run_ids: Iterable[str]) -> Mapping[str, RunFacts]
     if not wanted:
         return found
     with backend.calling() as client:
-        experiments = _experiment_ids(client)
+        experiments = experiment_ids(client)
         for start in range(0, len(wanted), CHUNK):
             listed = ", ".join(f"'{r}'" for r in wanted[start : start + CHUNK])
             runs = client.search_runs(experiments, f"attributes.run_id IN ({listed})", max_results=CHUNK)
@@ -180,7 +180,8 @@ def get_runs(backend: Backend, run_ids: Iterable[str]) -> Mapping[str, RunFacts]
     return found
 
 
-def _experiment_ids(client: mlflow.MlflowClient) -> list[str]:
+def experiment_ids(client: mlflow.MlflowClient) -> list[str]:
+    """Return the ids of all experiments: MLflow searches runs in those that are named only."""
     ids: list[str] = []
     token = None
     while True:

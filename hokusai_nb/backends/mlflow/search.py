@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
     from mlflow.tracking import MlflowClient
 
-__all__ = ["exactly", "like", "registered_models", "tag", "versions"]
+__all__ = ["containing", "exactly", "like", "registered_models", "tag", "versions"]
 
 PAGE = 1000
 """Versions in one answer: large enough that 10,000 are ten answers, small enough for a proxy."""
@@ -55,6 +55,15 @@ def like(field: str, text: str, *, case: bool = True, prefix: bool = False) -> s
     """
     pattern = _UNSAFE.sub("_", text[:LONGEST]) + ("%" if prefix or len(text) > LONGEST else "")
     return f"{field} {'LIKE' if case else 'ILIKE'} '{pattern}'"
+
+
+def containing(field: str, text: str) -> str:
+    """Return a filter that finds values with the text in them, and some others; the caller must check.
+
+    >>> containing("name", "it's")
+    "name LIKE '%it_s%'"
+    """
+    return f"{field} LIKE '%{_UNSAFE.sub('_', text[:LONGEST])}%'"
 
 
 def tag(key: str) -> str:

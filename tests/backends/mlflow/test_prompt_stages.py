@@ -8,12 +8,13 @@ import mlflow
 import mlflow.genai
 import pytest
 
-from hokusai_nb.backends.mlflow import prompt_stages, prompts
+from hokusai_nb.backends.mlflow import prompts, stages
 from hokusai_nb.backends.mlflow.client import Backend
-from hokusai_nb.backends.mlflow.prompt_stages import CLAIM, HISTORY, Move, change_stages, standing
+from hokusai_nb.backends.mlflow.prompt_stages import Move, change_stages, standing
 from hokusai_nb.errors import ConflictError
 from hokusai_nb.schema.prompts import ModelStage, PromptVersion, StageChange
 
+HISTORY, CLAIM = "hokusai.prompt.history.", "hokusai.prompt.claim."
 DEV, STAGING = ModelStage.DEV, ModelStage.STAGING
 
 
@@ -103,7 +104,7 @@ def test_a_claim_is_waited_for_and_the_winner_heard(backend):
 
     def finish():
         time.sleep(0.3)
-        set_tag(backend, f"{HISTORY}000001", prompt_stages._text([move(2)]))
+        set_tag(backend, f"{HISTORY}000001", stages.written([move(2)]))
         with backend.calling() as client:
             prompts.registry_of(client).delete_registered_model_tag("hook", f"{CLAIM}0")
 
@@ -117,9 +118,9 @@ def test_a_claim_is_waited_for_and_the_winner_heard(backend):
 
 @pytest.mark.parametrize("wrote_history", [True, False])
 def test_what_a_dead_process_left_is_completed_or_cleared_up(backend, monkeypatch, wrote_history):
-    monkeypatch.setattr(prompt_stages, "DEAD_SECONDS", 0.4)
+    monkeypatch.setattr(stages, "DEAD_SECONDS", 0.4)
     if wrote_history:
-        set_tag(backend, f"{HISTORY}000001", prompt_stages._text([move(2)]))
+        set_tag(backend, f"{HISTORY}000001", stages.written([move(2)]))
     set_tag(backend, f"{CLAIM}dead", "1")
     seen = []
 

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def reader(as_json, trained):
+    """A model with two versions, 0.88 and 0.91."""
+    for value in (0.88, 0.91):
+        run = trained(accuracy=value)
+        as_json("model", "register-run", "reader", "--token", "MSG-AI", "--metric", "accuracy", "--run", run.run_id)
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_model_is_promoted_step_by_step_and_rolled_back(shell, as_json):
+    for version in ("1", "2"):
+        assert as_json("model", "promote", "reader", version)["stage"] == "staging"
+        moved = as_json("model", "promote", "reader", version, "--to", "production", "--why", f"release {version}")
+        assert (moved["version"], moved["stage"], moved["kind"]) == (version, "production", "model")
+    back = as_json("model", "rollback", "reader", "--why", "worse")
+    assert (back["version"], back["stage"]) == ("1", "production")
+    told = as_json("model", "history", "reader")["entries"]
+    assert [e["why"] for e in told if e["to"] == "production"] == ["release 1", "release 2", "worse"]
+    assert "worse" in shell("model", "history", "reader").stdout
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_stage_cannot_be_skipped(shell):
+    failed = shell("model", "promote", "reader", "2", "--to", "production", code=2)
+    assert "Cannot promote directly from dev to production" in failed.stderr
+    shell("model", "promote", "reader", "--to", "live", code=2)
+
+
+@pytest.mark.parametrize("command", ["promote", "rollback", "history"])
+def test_what_does_not_exist_ends_with_exit_code_3(shell, command):
+    failed = shell("model", command, "nothing", code=3)
+    assert failed.stderr.startswith("Error: ")
+    assert failed.stdout == ""

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from hokusai_nb.core.prompts import PromptModel
+
+META = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"ctr": 0.07}}
+HOKUSAI = [sys.executable, "-c", "from hokusai_nb.cli.main import main; main(prog_name='hokusai')"]
+
+
+@pytest.fixture
+def hook(shell):
+    """A prompt with three versions; the first is in production, the second in staging."""
+    del shell  # it sets the store
+    made = []
+    for version, text in (("1.0.0", "Hi {name}"), ("1.1.0", "Hi {name}, {cta}"), ("1.1.1", "Hey {name}, {cta}")):
+        made.append(PromptModel("persona/hook", text, version, metadata=META).register())
+    made[0].promote_to_staging().promote_to_production("first")
+    made[1].promote_to_staging("second")
+    return "persona/hook"
+
+
+def test_versions_are_compared_by_number_and_by_stage(shell, as_json, hook):
+    assert "+Hi {name}, {cta}" in shell("prompt", "diff", hook, "1.0.0", "1.1.0").stdout
+    told = as_json("prompt", "diff", hook, "production", "staging")
+    assert (told["from"], told["to"], told["version_step"]) == ("1.0.0", "1.1.0", "minor")
+    assert told["template_diff"]["variables_added"] == ["cta"]
+    assert as_json("prompt", "diff", hook, "1")["to"] == "1.1.1"
+    newest = as_json("prompt", "diff", hook)
+    assert (newest["from"], newest["to"]) == ("1.1.0", "1.1.1")
+    assert "has no version 9.0.0" in shell("prompt", "diff", hook, "9.0.0", code=3).stderr
+    PromptModel("only", "x", "1.0.0", metadata=META).register()
+    assert "is the first version" in shell("prompt", "diff", "only", code=2).stderr
+
+
+def test_a_file_is_compared_with_the_registry(shell, as_json, hook, tmp_path):
+    path = tmp_path / "hook.yaml"
+    path.write_text(f"name: {hook}\ntemplate: 'Hey {{name}}'\nmetadata: {json.dumps(META)}\n")
+    (told,) = as_json("prompt", "diff", path)
+    assert (told["from"], told["to"]) == ("1.1.1", "2.0.0")
+    assert told["template_diff"]["variables_removed"] == ["cta"]
+    (told,) = as_json("prompt", "diff", path, "production")
+    assert told["from"] == "1.0.0"
+    assert "-Hi {name}" in shell("prompt", "diff", path, "1.0.0").stdout
+    path.write_text("name: a\ntemplate: '{'\n")
+    assert "hook.yaml:2:12" in shell("prompt", "diff", path, code=2).stderr
+    shell("prompt", "diff", path, "1.0.0", "1.1.0", code=2)
+
+
+def test_rendering_prints_the_text_and_nothing_else(shell, hook):
+    assert shell("prompt", "render", hook, "--set", "name=Ada", "--set", "cta=now").stdout == "Hey Ada, now\n"
+    old = shell("prompt", "render", hook, "--version", "1.0.0", "--set", "name=Ada=1")
+    assert (old.stdout, old.stderr) == ("Hi Ada=1\n", "")
+    assert shell("prompt", "render", hook, "--stage", "production", "--set", "name=Ada").stdout == "Hi Ada\n"
+    failed = shell("prompt", "render", hook, code=2)
+    assert (failed.stdout, "Missing required variables: name, cta" in failed.stderr) == ("", True)
+    shell("prompt", "render", hook, "--set", "name", code=2)
+
+
+def test_a_file_is_rendered_without_a_registry(shell, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    path = tmp_path / "a.yaml"
+    path.write_text("- {name: a, template: '{price:.2f} for {who[name]} {n:>{w}}\n\n'}\n- {name: b, template: B}\n")
+    values = tmp_path / "values.json"
+    values.write_text('{"price": 1, "who": {"name": "Ada"}, "n": 5}')
+    line = ["prompt", "render", path, "--name", "a", "--values", values]
+    assert shell(*line, "--set", "price=2.5", "--set", "w=4").stdout == "2.50 for Ada    5\n"
+    assert "holds several prompts" in shell("prompt", "render", path, code=2).stderr
+    assert "It holds: a, b." in shell("prompt", "render", path, "--name", "c", code=2).stderr
+    shell("prompt", "render", path, "--version", "1.0.0", code=2)
+    values.write_text("[1]")
+    assert "holds no JSON object" in shell(*line, code=2).stderr
+    assert "cannot be read" in shell("prompt", "render", path, "--values", "nothing.json", code=2).stderr
+
+
+def test_prompts_their_lineage_and_history_are_listed(shell, as_json, hook):
+    PromptModel("other", "x", "1.0.0", metadata=META).register()
+    assert [p["version"] for p in as_json("prompt", "list", "persona/")["entries"]] == ["1.0.0", "1.1.0", "1.1.1"]
+    assert len(as_json("prompt", "list")["entries"]) == 4
+    assert "production" in shell("prompt", "list").stdout
+    lineage = as_json("prompt", "lineage", hook)["entries"]
+    assert [e["parent_version"] for e in lineage] == [None, "1.0.0", "1.1.0"]
+    assert "1.1.0" in shell("prompt", "lineage", hook).stdout
+    assert [e["why"] for e in as_json("prompt", "history", hook)["entries"]] == ["", "first", "second"]
+    for command in ("lineage", "history", "render", "diff", "rollback"):
+        assert shell("prompt", command, "nobody", code=3).stdout == ""
+
+
+@pytest.mark.usefixtures("hook")
+def test_the_store_can_be_named(shell, store, monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'nowhere/else.db'}")
+    assert "1.1.1" in shell("prompt", "list", "--mlflow-uri", store).stdout
+
+
+@pytest.mark.slow
+def test_a_terminal_gets_no_control_characters_of_a_template(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text('name: a\ntemplate: "\\e[31mred {x}\\nnext"\n')
+    line = [*HOKUSAI, "prompt", "render", str(path), "--set", "x=\x1b[2J"]
+    piped = subprocess.run(line, check=True, capture_output=True)
+    assert piped.stdout == b"\x1b[31mred \x1b[2J\nnext\n"
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(line, stdout=theirs, stdin=subprocess.DEVNULL)
+    os.close(theirs)
+    shown = b""
+    while b"next" not in shown and (data := os.read(ours, 1000)):
+        shown += data
+    assert process.wait(30) == 0
+    os.close(ours)
+    assert shown.startswith(b"\\x1b[31mred \\x1b[2J\r\nnext")
