@@ -6,13 +6,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hokusai_nb.widgets.prompt import PromptForm
     from hokusai_nb.widgets.registration import RegistrationForm
 
-__all__ = ["RegistrationForm"]
+__all__ = ["PromptForm", "RegistrationForm"]
+
+_HOMES = {"PromptForm": "prompt", "RegistrationForm": "registration"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(importlib.import_module("hokusai_nb.widgets.registration"), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"hokusai_nb.widgets.{_HOMES[name]}"), name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)

@@ -36,16 +36,17 @@ LABEL_WIDTH = "7em"
 INDENT = f"0 0 .4em calc({LABEL_WIDTH} + 8px)"
 _LONGEST_REPAIR = 60
 # Once its page was loaded anew, JupyterLab replaces no output of a notebook: this box stays where it would
-# otherwise be gone at once. Elsewhere, such as in Voila, nothing is kept.
+# otherwise be gone at once. Elsewhere, such as in Voila, nothing is kept. Where the form itself stays, the box
+# is there only if what is kept beside it is not the receipt, which carries the mark.
 _AGAIN = Markup(
     "<style>"
     ".hokusai-again{{display:none}}"
-    ".jp-NotebookPanel .hokusai-again{{display:block;animation:hokusai-again 2s}}"
+    ".jp-NotebookPanel:not(:has(.{mark})) .hokusai-again{{display:block;animation:hokusai-again 2s}}"
     "@keyframes hokusai-again{{0%,100%{{max-height:0;overflow:hidden;visibility:hidden}}}}"
     "</style>"
     "<div class='hokusai-again'>This receipt stands on the screen only. This line puts one into the notebook, "
     "and registers nothing twice:"
-    "<pre style='white-space:pre-wrap;overflow-wrap:anywhere;user-select:all'>{}</pre></div>"
+    "<pre style='white-space:pre-wrap;overflow-wrap:anywhere;user-select:all'>{line}</pre></div>"
 )
 
 
@@ -89,14 +90,15 @@ def guarded(report: Callable[[str], None], handler: Callable[..., Any]) -> Calla
     return run
 
 
-def receipt_box(receipt: Shown, line: str = "") -> widgets.HTML:
+def receipt_box(receipt: Shown, line: str = "", mark: str = "hokusai-none") -> widgets.HTML:
     """Return a record, such as a receipt, as a widget that only shows it.
 
     Args:
         receipt: The record.
         line: The line that shows it again, for where the notebook does not come to hold it.
+        mark: Class of an element that is in the notebook if that does hold it.
     """
-    again = _AGAIN.format(line) if line else ""
+    again = _AGAIN.format(line=line, mark=mark) if line else ""
     box = widgets.HTML(str(Markup('<div role="status">{}{}</div>').format(receipt._html_(), again)))
     box.add_class(SAYS)
     box.add_class("hokusai-receipt")
@@ -198,19 +200,20 @@ class Field(Noted):
 
     Attributes:
         key: Name of the verb's field.
-        label: What the field is called on the screen.
+        label: What the field is called on the screen; made of the key if left out.
         input: The input itself.
     """
 
-    def __init__(self, key: str, *, value: str = "", placeholder: str = "", tooltip: str = "") -> None:
+    _INPUT: type[widgets.Widget] = widgets.Combobox
+
+    def __init__(self, key: str, *, label: str = "", value: str = "", placeholder: str = "", tooltip: str = "") -> None:
         self.key = key
-        self.label = key.replace("_", " ").capitalize()
-        self.input = widgets.Combobox(
+        self.label = label or key.replace("_", " ").capitalize()
+        self.input = self._INPUT(
             value=value,
             description=self.label,
             placeholder=placeholder,
             tooltip=tooltip,
-            ensure_option=False,
             continuous_update=True,
             style={"description_width": LABEL_WIDTH},
             layout={"width": "auto", "max_width": "42em"},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import ipywidgets as widgets
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
+from markupsafe import Markup
 
 from hokusai_nb.core.background import Background
 from hokusai_nb.schema.display import Shown
@@ -15,9 +16,7 @@ from hokusai_nb.widgets.fields import close_all, close_parts, receipt_box, said,
 from hokusai_nb.widgets.kept import Place, hand_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from markupsafe import Markup
+    from collections.abc import Callable, Sequence
 
 __all__ = ["Form"]
 
@@ -42,6 +41,8 @@ class Form(widgets.VBox, Generic[R]):
         self.receipt: R | None = None
         self.failure = ""
         self._places: list[Place] = []
+        self._goes_on = False
+        self._handed = 0
         self._placing = threading.Lock()
         self._keeper: Background[None, None] = Background(self._keep, lambda *_: None, pause=_KEEP_SECONDS)
         self._status = saying()
@@ -59,24 +60,44 @@ class Form(widgets.VBox, Generic[R]):
     def report(self, text: str) -> None:
         """Show an error, as the handlers of the form do with whatever was raised in them."""
         self.failure = text
-        if self.receipt is None:
+        if self.receipt is None or self._goes_on:
             self.say("error", text)
         elif self.comm is not None:  # the status went with the fields
             self._show_instead(receipt_box(self.receipt, self._shown_by), widgets.HTML(said("error", text)))
 
-    def hand_out(self, receipt: R, line: str = "") -> None:
+    def hand_out(self, receipt: R, line: str = "", *, further: Sequence[widgets.Widget] = ()) -> None:
         """Show the receipt in place of the form: on the screen, and in what is saved.
 
         Args:
             receipt: What came of it.
             line: The line that shows it again.
+            further: Controls to go on with, where the form is not finished: it stays with these below the
+                receipt. What is saved holds the receipt all the same.
         """
         self._shown_by = line
-        box = receipt_box(receipt, line)
+        self._handed += 1
+        box = receipt_box(receipt, line, self._mark if further else "hokusai-none")
         with self._placing:
-            self.receipt = receipt
-            hand_out(receipt, self._places)
-        self._show_instead(box)  # seen in Voila, where no output is replaced
+            self.receipt, self._goes_on = receipt, bool(further)
+            if further:
+                for place in self._places:
+                    place.keep(self._texts()) if place.lives else place.show(receipt)
+            else:
+                hand_out(receipt, self._places)
+        self._show_instead(box, *further)  # of a finished form, seen in Voila, where no output is replaced
+
+    @property
+    def _mark(self) -> str:
+        return f"hokusai-handed-{self._id}-{self._handed}"
+
+    def _texts(self) -> dict[str, str]:
+        """What is saved of the form as long as it is not finished."""
+        if self.receipt is None:
+            html, text = self._static()
+        else:
+            html, text = self.receipt._html_(), self.receipt._text_()
+            html = Markup('<div class="{}">{}</div>').format(self._mark, html)
+        return {"text/html": str(html), "text/plain": text}
 
     def keep(self) -> None:
         """Have what stands in the form saved with the notebook, once the user pauses."""
@@ -84,10 +105,10 @@ class Form(widgets.VBox, Generic[R]):
             self._keeper.put(None)
 
     def _keep(self, _: None) -> None:
-        html, text = self._static()
+        texts = self._texts()
         with self._placing:
             for place in self._places if self.receipt is None else ():
-                place.keep({"text/html": str(html), "text/plain": text})
+                place.keep(texts)
 
     def _show_instead(self, *shown: widgets.Widget) -> None:
         """Show these only; a widget that is not closed stays known to the front end for ever."""
@@ -100,24 +121,24 @@ class Form(widgets.VBox, Generic[R]):
         if self.comm is None:
             return
         self._keeper.stop()
+        self._goes_on = False
         close_parts(self)
         super().close()
         del self._repr_mimebundle_  # a closed widget would have none
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The live form, with HTML and text for where no widget can live; after success the receipt."""
-        if self.receipt is not None:
+        if self.receipt is not None and not self._goes_on:
             return self.receipt._repr_mimebundle_()
-        html, text = self._static()
         live = {} if self.comm is None else super()._repr_mimebundle_(**kwargs)
-        return {**live, "text/html": str(html), "text/plain": text}
+        return {**live, **self._texts()}
 
     def _ipython_display_(self) -> None:
         """Show it where it can later be replaced: a saved notebook then holds the receipt."""
         bundle = self._repr_mimebundle_()
         if not InteractiveShell.initialized():  # there is no front end; display() would print the whole bundle
             print(bundle["text/plain"])  # noqa: T201
-        elif self.receipt is not None:
+        elif self.receipt is not None and not self._goes_on:
             display(bundle, raw=True)
         else:
             self._places.append(Place(self._id, bundle))

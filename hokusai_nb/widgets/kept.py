@@ -68,6 +68,11 @@ class Place:
         if self._lives:
             self._live = display({_LIVE: bundle[_LIVE], "text/plain": ""}, raw=True, display_id=True)
 
+    @property
+    def lives(self) -> bool:
+        """Whether the form can be used here, and not only be read."""
+        return self._lives
+
     def keep(self, bundle: Mapping[str, Any]) -> None:
         """Save this as what the form says now."""
         if self._lives and _texts(bundle) != self._static:  # a terminal would print it anew

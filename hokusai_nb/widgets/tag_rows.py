@@ -19,11 +19,14 @@ __all__ = ["TagRow", "TagRows"]
 class TagRow(Noted):
     """One tag: its key, its value, and a button that removes it."""
 
+    NOUN = "tag"
+    ADD = "Add a tag"
+
     def __init__(self, key: str, value: str, remove: Callable[[TagRow], None]) -> None:
         self.key_input = widgets.Combobox(
             value=key,
-            options=tuple(sorted(known_tags())),
-            description="Tag",
+            options=self.known_keys(),
+            description=self.NOUN.capitalize(),
             style={"description_width": LABEL_WIDTH},
             layout={"width": "auto", "flex": "1 1 17em"},
         )
@@ -33,11 +36,16 @@ class TagRow(Noted):
             style={"description_width": "1.5em"},
             layout={"width": "auto", "flex": "1 1 10em"},
         )
-        button = widgets.Button(description="Remove tag", layout={"width": "auto", "flex": "none"})
+        button = widgets.Button(description=f"Remove {self.NOUN}", layout={"width": "auto", "flex": "none"})
         button.on_click(lambda _: remove(self))
         line = widgets.HBox([self.key_input, self.value_input, button], layout={"max_width": "42em"})
         line.add_class("hokusai-row")
         super().__init__(line, self._put)
+
+    @staticmethod
+    def known_keys() -> tuple[str, ...]:
+        """Return the keys that are suggested."""
+        return tuple(sorted(known_tags()))
 
     @property
     def tag(self) -> tuple[str, str]:
@@ -60,10 +68,12 @@ class TagRows(widgets.VBox):
         changed: Called after every change by hand or by code.
     """
 
+    ROW: type[TagRow] = TagRow
+
     def __init__(self, tags: Mapping[str, str], changed: Callable[[], None]) -> None:
         self._changed: Callable[[], None] = lambda: None
         margin = {"width": "auto", "margin": INDENT, "align_self": "flex-start"}
-        self._add = widgets.Button(description="Add a tag", layout=margin)
+        self._add = widgets.Button(description=self.ROW.ADD, layout=margin)
         self._add.on_click(lambda _: self.add().key_input.focus())
         super().__init__([self._add])
         for key, value in tags.items():
@@ -87,7 +97,7 @@ class TagRows(widgets.VBox):
 
     def add(self, key: str = "", value: str = "") -> TagRow:
         """Add a row and return it."""
-        row = TagRow(key, value, self._remove_by_hand)
+        row = self.ROW(key, value, self._remove_by_hand)
         for control in (row.key_input, row.value_input):
             control.observe(lambda _: self._changed(), "value")
         self.children = (*self.rows, row, self._add)
