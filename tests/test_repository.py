@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from hokusai_nb.config import Settings
-from hokusai_nb.schema import registrations, verbs
+from hokusai_nb.schema import prompt_verbs, registrations, verbs
 from hokusai_nb.schema.arguments import arguments
 
 ROOT = Path(__file__).parents[1]
@@ -185,7 +185,7 @@ def test_no_module_is_longer_than_one_can_hold_in_the_head():
     assert [path.name for path in PACKAGE if len(path.read_text().splitlines()) > 400] == []
 
 
-VERBS = [v for module in (verbs, registrations) for v in vars(module).values() if isinstance(v, type)]
+VERBS = [v for module in (verbs, prompt_verbs, registrations) for v in vars(module).values() if isinstance(v, type)]
 OPTIONS = {a.flag for v in VERBS if issubclass(v, verbs.Verb) for a in arguments(v) if a.flag} | {"--db-config"}
 
 

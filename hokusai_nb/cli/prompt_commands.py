@@ -11,6 +11,7 @@ import click
 from hokusai_nb.cli.groups import exit_code
 from hokusai_nb.cli.places import json_option, mlflow_option, print_record
 from hokusai_nb.cli.prompt_reports import as_github, as_json_text, as_text, summary
+from hokusai_nb.config import called_from_kernel
 from hokusai_nb.errors import ValidationError
 from hokusai_nb.schema.display import plain_table, printable
 from hokusai_nb.schema.problems import Problem
@@ -126,10 +127,11 @@ def register(
     planned = plan_registration(found.prompts, bump=bump, allow_breaking=allow_breaking, stage=ModelStage(stage))
     changes = [one for one in planned if one.to_staging or not one.known]
     if not any(one.error for one in planned) and changes and not dry_run:
-        if sys.stdin.isatty() and not yes:
+        if sys.stdin.isatty() and not yes and not called_from_kernel():
             click.echo(_table(planned), err=True)
-            click.confirm(f"Carry out {len(changes)} changes?", abort=True, err=True)
-        progress = sys.stderr.isatty() and not as_json
+            counted = "1 change" if len(changes) == 1 else f"{len(changes)} changes"
+            click.confirm(f"Carry out {counted}?", abort=True, err=True)
+        progress = sys.stderr.isatty() and not as_json and not called_from_kernel()
         planned = carry_out(planned, allow_breaking=allow_breaking, progress=progress)
     click.echo(json.dumps([_told(one) for one in planned], indent=2) if as_json else _table(planned))
     _end(planned)
@@ -223,7 +225,7 @@ def promote(
     from hokusai_nb.core.prompt_batches import promote_prompts  # noqa: PLC0415 - imports MLflow
 
     items = [_item(name) for name in names] if names else _all_that_can(to, prefix, yes=yes)
-    progress = sys.stderr.isatty() and not as_json
+    progress = sys.stderr.isatty() and not as_json and not called_from_kernel()
     results = promote_prompts(items, to, why=why, require=require, progress=progress)
     told = [_moved(item, result, to) for item, result in zip(items, results, strict=True)]
     if as_json:

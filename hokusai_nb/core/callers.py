@@ -42,7 +42,7 @@ def stated(argument: str, value: object) -> str:
 def warned(made: R) -> R:
     """Return the record, and warn in the caller's own line of what a card would show below it."""
     level, frame = 1, sys._getframe()  # noqa: SLF001 - the one way to find the line outside of this package
-    while frame.f_back and frame.f_globals["__name__"].startswith("hokusai_nb."):
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("hokusai_nb."):
         level, frame = level + 1, frame.f_back
     for problem in made.warnings:
         warnings.warn(problem.sentence, HokusaiWarning, stacklevel=level)

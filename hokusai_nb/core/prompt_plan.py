@@ -122,7 +122,7 @@ def _looked_up(
         ModelValidationError: The version is registered with other content.
     """
     if not stepping:
-        known = prompt_registration._known(backend, last, wanted)  # noqa: SLF001 - the same look, without the writing
+        known = prompt_registration.known_already(backend, last, wanted)
         return known is not None, known or wanted
     # Without a number of its own, what the newest version says already is no new one.
     if last and prompts.is_same(last, wanted):

@@ -53,7 +53,7 @@ def register(
         if bump:
             version = proposed(last, wanted.template, bump)
             wanted = wanted.model_copy(update={"version": version})
-        if known := _known(backend, last, wanted):
+        if known := known_already(backend, last, wanted):
             return known
         check_follows(last, wanted, allow_breaking=allow_breaking)
         author = wanted.metadata.get("author")
@@ -81,7 +81,7 @@ def _next_number(seen: Standing | None, after: PromptVersion | None) -> int:
     return seen.last_number + 1 if seen else 1
 
 
-def _known(backend: Backend, last: PromptVersion | None, wanted: PromptVersion) -> PromptVersion | None:
+def known_already(backend: Backend, last: PromptVersion | None, wanted: PromptVersion) -> PromptVersion | None:
     """Return the version if it was registered before.
 
     Raises:

@@ -140,11 +140,15 @@ def read(verb: type[Verb], text: str, magic: str) -> Request:
     places = [a for a in arguments(verb) if not a.flag]
     words = iter(line.words)
     only_values = False
+    pairs: Argument | None = None
     for word in words:
         if word.shown == "--" and not word.has_references and not only_values:
             only_values = True
         elif word.lead.startswith("-") and not only_values:
-            _take_option(request, flags, word, words)
+            taken = _take_option(request, flags, word, words)
+            pairs = taken if taken.several else None
+        elif pairs is not None and "=" in word.lead and not only_values:
+            request.take(pairs, word)
         elif places:
             request.take(places.pop(0), word)
         else:
@@ -153,7 +157,7 @@ def read(verb: type[Verb], text: str, magic: str) -> Request:
     return request
 
 
-def _take_option(request: Request, flags: Mapping[str, Argument], word: Word, words: Iterator[Word]) -> None:
+def _take_option(request: Request, flags: Mapping[str, Argument], word: Word, words: Iterator[Word]) -> Argument:
     flag, equals, _ = word.lead.partition("=")
     if flag not in flags or (word.has_references and not equals):
         guess = difflib.get_close_matches(word.shown.partition("=")[0], flags, n=1)
@@ -165,15 +169,16 @@ def _take_option(request: Request, flags: Mapping[str, Argument], word: Word, wo
         if equals:
             request.refuse(f"{flag} takes no value: {quoted(word.shown)}.")
         request.take(argument, None)
-        return
+        return argument
     if equals:
         request.take(argument, word.after(f"{flag}="))
-        return
+        return argument
     value = next(words, None)
     if value is None or value.lead.startswith("--"):
         hint = f"Write {flag}=… for a value that begins with --." if value else ""
         request.refuse(f"{flag} needs a value: {argument.metavar}.", hint)
     request.take(argument, value)
+    return argument
 
 
 def parse(verb: type[V], text: str, namespace: Mapping[str, Any], magic: str) -> V:

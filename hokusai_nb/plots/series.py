@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from hokusai_nb.schema.records import Lineage, LineageEntry
 
 __all__ = [
-    "Point", "Series", "counted", "declared_in_words", "described", "is_fraction", "nothing_to_draw", "power_of", "shortest"
+    "Point",
+    "Series",
+    "counted",
+    "declared_in_words",
+    "described",
+    "is_fraction",
+    "nothing_to_draw",
+    "power_of",
+    "shortest",
 ]
 
 LIMIT = 200

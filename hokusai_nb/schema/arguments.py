@@ -34,6 +34,7 @@ class Argument:
         metavar: What stands for the value in the help.
         suggest: Where completion finds candidates.
         notebook: Whether it makes sense in a notebook only, such as the name of a variable.
+        several: Whether one flag may be followed by several KEY=VALUE words.
         help: One sentence.
     """
 
@@ -44,6 +45,7 @@ class Argument:
     metavar: str
     suggest: str
     notebook: bool
+    several: bool
     help: str
 
     @property
@@ -83,6 +85,7 @@ def _argument(name: str, info: FieldInfo, option: Option) -> Argument:
         metavar=option.metavar or name.upper().replace("_", "-"),
         suggest=option.suggest,
         notebook=option.notebook,
+        several=option.several,
         help=info.description or "",
     )
 

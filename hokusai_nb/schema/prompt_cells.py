@@ -111,16 +111,19 @@ class PromptCell:
 
 
 def typed_value(text: str) -> Any:
-    """Return the number, truth value, null, list or mapping that a text writes in JSON; any other text as it is.
+    """Return what a text writes in JSON, such as a number, null or a list; any other text as it is.
 
-    >>> typed_value("0.06"), typed_value("true"), typed_value("threads"), typed_value('"17"')
-    (0.06, True, 'threads', '"17"')
+    >>> typed_value("0.06"), typed_value("true"), typed_value("threads"), typed_value('"17"'), typed_value("NaN")
+    (0.06, True, 'threads', '17', 'NaN')
     """
     try:
-        value = json.loads(text)
+        return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return text
-    return text if isinstance(value, str) else value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)
 
 
 def cells_in(text: str) -> Iterator[PromptCell | tuple[Misread, Place]]:

@@ -30,7 +30,7 @@ __all__ = [
 
 RECOMMENDED = ("author", "purpose", "tested_on", "performance_metrics")
 """Keys whose absence is worth a warning."""
-RESERVED = ("mlflow.", "hokusai.")
+RESERVED = ("mlflow.", "_mlflow_", "hokusai.")
 """Prefixes of the keys that a registry keeps beside the user's."""
 MAX_KEY_LENGTH = 200
 MAX_DEPTH = 20
@@ -109,8 +109,9 @@ def _check_entry(key: object, value: object) -> list[Problem]:
         hint = f"Use letters, digits, spaces and _ . - only, {MAX_KEY_LENGTH} characters at most."
         return [Problem(field="metadata", what=f"Metadata key invalid: {quoted(key)}", hint=hint)]
     field = f"metadata.{name}"
-    if name.startswith(RESERVED):
-        what = f"Metadata key {name} cannot be set: the prefix {name.partition('.')[0]}. is reserved."
+    prefix = next((p for p in RESERVED if name.startswith(p)), None)
+    if prefix:
+        what = f"Metadata key {name} cannot be set: the prefix {prefix} is reserved."
         return [Problem(field=field, what=what, hint="Choose another key.")]
     try:
         text = _text(_json(value))

@@ -38,13 +38,13 @@ class EditPrompt(Verb):
     bump: Annotated[Bump | None, Option("--bump", suggest="bumps", metavar="major|minor|patch")] = None
     """Step to the next version, in place of VERSION."""
     meta: Annotated[
-        Metadata, pydantic.BeforeValidator(checked(_check, _typed)), Option("--meta", metavar="KEY=VALUE")
+        Metadata, pydantic.BeforeValidator(checked(_check, _typed)), Option("--meta", metavar="KEY=VALUE", several=True)
     ] = FrozenDict()
-    """Metadata, numbers and the like as JSON writes them; may be given several times."""
+    """Metadata, numbers and the like as JSON writes them; more pairs may follow."""
     register_it: Annotated[bool, Option("--register")] = False
     """Register the version; nothing is written without it."""
-    render: Annotated[Frozen[str, str], Option("--render", metavar="NAME=VALUE")] = FrozenDict()
-    """Value of a variable in the rendered sample; may be given several times."""
+    render: Annotated[Frozen[str, str], Option("--render", metavar="NAME=VALUE", several=True)] = FrozenDict()
+    """Value of a variable in the rendered sample; more pairs may follow."""
     allow_breaking: Annotated[bool, Option("--allow-breaking")] = False
     """Accept a version whose step says less than the change means to callers."""
     form: Annotated[bool, Option("--form", notebook=True)] = False

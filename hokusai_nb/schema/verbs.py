@@ -47,12 +47,14 @@ class Option:
         suggest: Where candidates for completion come from: a key of the completion's sources.
         metavar: What stands for the value in the help; the field's name in capitals if empty.
         notebook: Whether it makes sense in a notebook only, such as the name of a variable.
+        several: Whether one flag may be followed by several KEY=VALUE words.
     """
 
     flag: str = ""
     suggest: str = ""
     metavar: str = ""
     notebook: bool = False
+    several: bool = False
 
 
 class Verb(pydantic.BaseModel, frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True):

@@ -26,7 +26,7 @@ from tests.bench.figures import Row, as_json, from_json, markdown, table  # noqa
 
 SUBJECTS = (
     *("load", "register", "many", "lineage", "listing", "client", "logging", "plots", "form", "browser"),
-    *("command", "outbox", "api"),
+    *("command", "outbox", "api", "prompts"),
 )
 RESULTS = Path(__file__).with_name("results.json")
 CALM = {

@@ -32,6 +32,14 @@ def text_of(model):
 
 
 @pytest.mark.usefixtures("store")
+def test_pairs_may_follow_one_flag_and_the_version_may_stand_anywhere(run):
+    line = "mail/hook --render name=Ada link=x 2.0.0 --meta author=ada purpose='to greet'"
+    made = run(cell(HOOK, line))
+    assert (made.version, made.metadata) == ("2.0.0", {"author": "ada", "purpose": "to greet"})
+    assert "| Hi Ada, see x" in text_of(made)
+
+
+@pytest.mark.usefixtures("store")
 def test_a_cell_checks_and_renders_and_writes_nothing(run):
     made = run(cell(HOOK, "mail/hook --render name=Ada"))
     assert isinstance(made, PromptModel)

@@ -13,7 +13,7 @@ def test_metadata_is_of_the_type_that_json_says():
     given = {"a": "0.06", "b": "true", "c": "null", "d": "[1, 2]", "e": '{"k": 1}', "f": "threads", "g": '"17"', "h": 3}
     made = EditPrompt.parse({"name": "hook", "meta": given}).meta
     assert made == {
-        "a": 0.06, "b": True, "c": None, "d": [1, 2], "e": {"k": 1}, "f": "threads", "g": '"17"', "h": 3,
+        "a": 0.06, "b": True, "c": None, "d": [1, 2], "e": {"k": 1}, "f": "threads", "g": "17", "h": 3,
     }  # fmt: skip
     assert type(made["b"]) is bool
 
