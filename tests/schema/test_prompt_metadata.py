@@ -111,7 +111,7 @@ def test_what_would_not_come_back_is_refused_before_it_is_stored(value, words):
 
 
 @pytest.mark.parametrize(
-    "key", ["", "a/b", "a:b", "é", "..a", 5, None, "k" * 201, "a\nb", "mlflow.x", "hokusai.prompt.version"]
+    "key", ["", "a/b", "a:b", "é", "..a", 5, None, "k" * 201, "a\nb", "mlflow.x", "_mlflow_x", "hokusai.prompt.version"]
 )
 def test_keys_that_cannot_be_stored_or_are_reserved_are_refused(key):
     (problem,) = check_metadata({key: 1})
