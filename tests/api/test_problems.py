@@ -39,6 +39,7 @@ STATUS = {
     "HokusaiError": 500,
     "KeyNotFoundError": 404,
     "MetricValidationError": 422,
+    "ModelValidationError": 422,
     "MissingExtraError": 500,
     "ModelNotFoundError": 404,
     "NoCurrentRunError": 422,

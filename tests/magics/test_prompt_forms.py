@@ -35,8 +35,7 @@ def test_a_cell_opens_the_form_with_everything_that_it_says(run):
     cell = (
         '%%hokusai_prompt hook --bump minor --meta target=0.06 --meta note="a b" --render name=Ada --form\nHi\n\n{name}'
     )
-    run(cell)
-    form = run("form = _\nform")
+    form = run(cell)
     assert form.fields["template"].value == "Hi\n\n{name}"
     assert (form.fields["name"].value, form.fields["bump"].value) == ("hook", "minor")
     assert form.metadata.metadata == {"target": 0.06, "note": "a b"}
