@@ -9,21 +9,11 @@ from hokusai_nb.backends.sql.claims import Outcome
 from hokusai_nb.backends.sql.tables import events
 from hokusai_nb.schema.deliveries import Destination
 from hokusai_nb.schema.events import Event
-from hokusai_nb.schema.lifecycle import RegistrationFacts
 
 CONSOLE = Destination(handler="console")
 SITE = Destination(handler="webhook", target="https://site.example.org/s3cret")
 OTHER = Destination(handler="webhook", target="https://other.example.org/")
 POLLED = Destination(handler="database")
-FACTS = RegistrationFacts(
-    mlflow_run_id="run-1",
-    model_name="hokusai-xray",
-    version="3",
-    metric_name="auroc",
-    metric_value="0.85",
-    baseline_value="0.82",
-    improvement="0.03",
-)
 
 
 def event(token="XRAY", kind="model_deployed", **payload):

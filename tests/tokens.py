@@ -5,14 +5,17 @@ from __future__ import annotations
 from hokusai_nb.schema.lifecycle import NewToken, RegistrationFacts, Status, TokenChange
 
 FACTS = RegistrationFacts(
-    mlflow_run_id="0" * 32,
-    model_name="m",
-    version="1",
-    metric_name="accuracy",
-    metric_value="0.9",
-    baseline_value="0.8",
-    improvement="0.1",
+    mlflow_run_id="run-1",
+    model_name="hokusai-xray",
+    version="3",
+    metric_name="auroc",
+    metric_value="0.85",
+    baseline_value="0.82",
+    improvement="0.03",
 )
+"""A registration that reached its baseline."""
+FACT_FIELDS = FACTS.model_dump(exclude_defaults=True)
+"""The same as a body carries it."""
 WAYS = {
     Status.DRAFT: (),
     Status.REGISTERING: (Status.REGISTERING,),

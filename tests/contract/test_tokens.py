@@ -13,19 +13,11 @@ from hokusai_nb.errors import HokusaiError
 from hokusai_nb.schema.events import Event
 from hokusai_nb.schema.lifecycle import Status
 from tests.contract.faces import Refused, refusal, refused_alike, told
+from tests.tokens import FACT_FIELDS
 
 pytestmark = pytest.mark.slow
 LEASE = {"to": "registering", "owner": "one", "lease_seconds": 60}
-FACTS = {
-    "mlflow_run_id": "r1",
-    "model_name": "m",
-    "version": "1",
-    "metric_name": "accuracy",
-    "metric_value": "0.90",
-    "baseline_value": "0.85",
-    "improvement": "0.05",
-}
-DONE = {"to": "registered", "owner": "one", "facts": FACTS}
+DONE = {"to": "registered", "owner": "one", "facts": {**FACT_FIELDS, "metric_value": "0.850"}}
 
 
 def test_a_token_is_created_in_draft_under_its_canonical_id(face, token_id):
@@ -124,7 +116,7 @@ def test_a_token_lives_from_draft_to_its_registration(face, token_id):
     assert face.show_token(token_id).lease_until > held.lease_until
     done = face.change_token(token_id, DONE)
     assert (done.model_status, done.owner, done.lease_until) == (Status.REGISTERED, None, None)
-    assert (done.metric_value, done.baseline_value, done.mlflow_run_id) == ("0.90", "0.85", "r1")
+    assert (done.metric_value, done.baseline_value, done.mlflow_run_id) == ("0.850", "0.82", "run-1")
     assert face.change_token(token_id, DONE) == done, "the same owner's step again changes nothing"
     assert [s.after for s in face.history(token_id)] == ["draft", "registering", "registered"]
 

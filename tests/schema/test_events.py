@@ -24,19 +24,11 @@ from hokusai_nb.schema.events import (
     site_body,
     told_under,
 )
-from hokusai_nb.schema.lifecycle import RegistrationFacts, Status, TokenChange
+from hokusai_nb.schema.lifecycle import Status, TokenChange
+from tests.tokens import FACTS
 
 MOMENT = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 AT = "2026-01-02T03:04:05Z"
-FACTS = RegistrationFacts(
-    mlflow_run_id="run-1",
-    model_name="hokusai-xray",
-    version="3",
-    metric_name="auroc",
-    metric_value="0.85",
-    baseline_value="0.82",
-    improvement="0.03",
-)
 BETTER = FACTS.model_copy(update={"previous_value": "0.84", "previous_version": "2", "contributor_address": "0xab"})
 
 

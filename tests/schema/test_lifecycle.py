@@ -23,18 +23,10 @@ from hokusai_nb.schema.lifecycle import (
     require_allowed,
     utc_now,
 )
+from tests.tokens import FACT_FIELDS
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
-FACTS = {
-    "mlflow_run_id": "r",
-    "model_name": "m",
-    "version": "1",
-    "metric_name": "auroc",
-    "metric_value": "0.85",
-    "baseline_value": "0.82",
-    "improvement": "0.03",
-}
 
 
 def token(status=Status.DRAFT, **given):
@@ -199,7 +191,7 @@ def test_a_change_is_checked():
         {"lease_seconds": 0},
         {"lease_seconds": 86_401},
         {"lease_seconds": float("nan")},
-        {"facts": {**FACTS, "metric_value": "about 1"}},
+        {"facts": {**FACT_FIELDS, "metric_value": "about 1"}},
         {"owned_by": "x"},
     ]
     for change in wrong:
@@ -208,7 +200,7 @@ def test_a_change_is_checked():
 
 
 def test_facts_keep_the_text_of_their_numbers():
-    facts = RegistrationFacts(**{**FACTS, "metric_value": "0.850", "baseline_value": 0.82})
+    facts = RegistrationFacts(**{**FACT_FIELDS, "metric_value": "0.850", "baseline_value": 0.82})
     assert (facts.metric_value, facts.baseline_value) == ("0.850", "0.82")
 
 

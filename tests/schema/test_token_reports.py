@@ -4,19 +4,11 @@ import datetime as dt
 
 import pytest
 
-from hokusai_nb.schema.lifecycle import RegistrationFacts, Status, Token, Transition
+from hokusai_nb.schema.lifecycle import Status, Token, Transition
 from hokusai_nb.schema.token_reports import TokenReport, registered_as
+from tests.tokens import FACTS
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
-FACTS = RegistrationFacts(
-    mlflow_run_id="r",
-    model_name="a version 2 model",
-    version="13",
-    metric_name="auroc",
-    metric_value="0.85",
-    baseline_value="0.82",
-    improvement="0.03",
-)
 
 
 def report(status, *steps):
@@ -43,7 +35,8 @@ def test_what_failed_for_no_recorded_reason_says_where_to_look():
 
 @pytest.mark.parametrize("status", [Status.REGISTERED, Status.DEPLOYED, Status.ARCHIVED])
 def test_the_model_is_known_from_the_step_that_registered_it(status):
-    found = report(status, (Status.REGISTERED, registered_as(FACTS)), (status, registered_as(FACTS)))
+    facts = FACTS.model_copy(update={"model_name": "a version 2 model", "version": "13"})
+    found = report(status, (Status.REGISTERED, registered_as(facts)), (status, registered_as(facts)))
     assert (found.model_name, found.version) == ("a version 2 model", "13")
     assert "Model    a version 2 model version 13" in found._text_()
 

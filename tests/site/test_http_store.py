@@ -8,22 +8,14 @@ from hokusai_nb import HokusaiClient
 from hokusai_nb.config import Settings, configure
 from hokusai_nb.errors import EventNotFoundError, TokenBusyError, TokenExistsError, TokenNotFoundError, TokenStatusError
 from hokusai_nb.schema.events import DeliveryState, Event
-from hokusai_nb.schema.lifecycle import NewToken, RegistrationFacts, Status, TokenChange
+from hokusai_nb.schema.lifecycle import NewToken, Status, TokenChange
 from hokusai_nb.site import opening
 from hokusai_nb.site.http_store import HttpTokenStore
 from tests.apis import api_thread
 from tests.events import claim, event, record, write
+from tests.tokens import FACTS
 
 pytestmark = pytest.mark.slow
-FACTS = RegistrationFacts(
-    mlflow_run_id="r1",
-    model_name="m",
-    version="1",
-    metric_name="accuracy",
-    metric_value="0.90",
-    baseline_value="0.85",
-    improvement="0.05",
-)
 
 
 @pytest.fixture
@@ -66,10 +58,10 @@ def test_a_registration_holds_its_token_until_it_is_done(store, token_id):
     assert store.get(token_id).lease_until > held.lease_until
     with pytest.raises(TokenStatusError):
         store.renew(token_id, owner="two", lease_seconds=600)
-    step = changed(Status.REGISTERED, owner="one", facts=FACTS)
+    step = changed(Status.REGISTERED, owner="one", facts=FACTS.model_copy(update={"metric_value": "0.850"}))
     done = store.change(token_id, step)
     assert store.change(token_id, step) == done
-    assert (done.metric_value, done.owner) == ("0.90", None)
+    assert (done.metric_value, done.owner) == ("0.850", None)
 
 
 def test_the_history_names_the_key_and_not_who_the_caller_says_it_is(store, token_id):

@@ -30,9 +30,10 @@ from hokusai_nb.schema.lifecycle import utc_now
 from hokusai_nb.site.outbox import Outbox, message_of
 from hokusai_nb.site.signing import compact, deltaone_headers
 from hokusai_nb.site.sql_store import SqlTokenStore
-from tests.events import CONSOLE, FACTS, event, write
+from tests.events import CONSOLE, event, write
 from tests.recorders import recording
 from tests.servers import black_hole
+from tests.tokens import FACTS
 
 SECRET = "whsec_c2l4dGVlbiBieXRlcyEh"
 

@@ -25,9 +25,10 @@ from hokusai_nb.errors import (
 )
 from hokusai_nb.schema.deliveries import Destination
 from hokusai_nb.schema.events import Event, EventType, metric_improved, registration_key, told_under
-from hokusai_nb.schema.lifecycle import NewToken, RegistrationFacts, Status, TokenChange
+from hokusai_nb.schema.lifecycle import NewToken, Status, TokenChange
 from hokusai_nb.site.sql_store import SqlTokenStore
 from tests.processes import described, finish, release, start
+from tests.tokens import FACTS
 
 HOSTILE = [
     "'; DROP TABLE tokens; --",
@@ -39,16 +40,6 @@ HOSTILE = [
     "ö\u202e",
     "",
 ]
-FACTS = RegistrationFacts(
-    mlflow_run_id="r1",
-    model_name="hokusai-msg-ai",
-    version="1",
-    metric_name="auroc",
-    metric_value="0.850",
-    baseline_value="0.82",
-    improvement="0.03",
-    api_schema={"inputSchema": {}, "outputSchema": {}},
-)
 CONSOLE = Destination(handler="console")
 
 
@@ -152,14 +143,11 @@ def test_a_life_from_draft_to_archive(store, msg_ai):
     assert (held.model_status, held.owner, held.created_at) == ("registering", "one", msg_ai.created_at)
     assert held.lease_until is not None
     assert abs(held.lease_until - held.updated_at - dt.timedelta(seconds=60)) < dt.timedelta(seconds=1)
-    done = store.change("MSG-AI", registered())
+    facts = FACTS.model_copy(update={"metric_value": "0.850"})
+    done = store.change("MSG-AI", registered(facts=facts))
     assert (done.model_status, done.owner, done.lease_until) == ("registered", None, None)
-    assert (done.mlflow_run_id, done.metric_name, done.metric_value, done.baseline_value) == (
-        "r1",
-        "auroc",
-        "0.850",
-        "0.82",
-    )
+    reached = (done.mlflow_run_id, done.metric_name, done.metric_value, done.baseline_value)
+    assert reached == (facts.mlflow_run_id, "auroc", "0.850", "0.82"), "with the digits that were given"
     store.change("MSG-AI", TokenChange(to=Status.DEPLOYED, by="you"))
     last = store.change("MSG-AI", TokenChange(to=Status.ARCHIVED, by="they", reason="Out of use."))
     assert (last.model_status, last.metric_value) == ("archived", "0.850")

@@ -132,7 +132,7 @@ def test_an_improvement_is_told_of_a_token_that_is_there(tokens_api):
 def test_the_event_that_the_package_makes_is_taken(tokens_api):
     from hokusai_nb.schema.events import metric_improved
     from hokusai_nb.schema.lifecycle import utc_now
-    from tests.events import FACTS
+    from tests.tokens import FACTS
 
     tokens_api.ask("POST", "/api/v1/tokens", {"token_id": "XRAY"})
     for n, more in enumerate(({}, {"previous_value": "0.8", "previous_version": "2", "contributor_address": "0x1"})):

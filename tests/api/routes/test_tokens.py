@@ -1,15 +1,8 @@
 import pytest
 
+from tests.tokens import FACT_FIELDS
+
 OWNER = {"owner": "host:1", "lease_seconds": 30}
-FACTS = {
-    "mlflow_run_id": "r",
-    "model_name": "m",
-    "version": "1",
-    "metric_name": "auroc",
-    "metric_value": "0.85",
-    "baseline_value": "0.82",
-    "improvement": "0.03",
-}
 
 
 @pytest.fixture
@@ -48,7 +41,7 @@ def test_a_wrong_id_is_answered_with_its_repair(tokens_api):
 def test_a_token_goes_through_its_life_and_the_history_names_the_keys(tokens_api, token):
     steps = [
         {"to": "registering", "by": "somebody else", **OWNER},
-        {"to": "registered", "owner": "host:1", "facts": FACTS},
+        {"to": "registered", "owner": "host:1", "facts": FACT_FIELDS},
         {"to": "deployed", "reason": "Reviewed."},
         {"to": "archived"},
     ]
@@ -145,7 +138,7 @@ def test_a_list_that_cannot_be_is_refused(tokens_api, query):
 )
 def test_an_improvement_is_the_one_of_the_values(tokens_api, token, changes, status):
     tokens_api.ask("POST", f"{token}/changes", {"to": "registering", **OWNER}, key="register")
-    step = {"to": "registered", "owner": "host:1", "facts": {**FACTS, **changes}}
+    step = {"to": "registered", "owner": "host:1", "facts": {**FACT_FIELDS, **changes}}
     answer = tokens_api.ask("POST", f"{token}/changes", step, key="register")
     assert answer.status == status, answer.content
     if status == 422:

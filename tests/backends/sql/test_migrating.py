@@ -19,8 +19,9 @@ from hokusai_nb.schema.lifecycle import NewToken, Status, TokenChange
 from hokusai_nb.site.outbox import Outbox
 from hokusai_nb.site.sql_store import SqlTokenStore
 from tests.apis import api_thread
-from tests.events import CONSOLE, FACTS, claim, event, record, write
+from tests.events import CONSOLE, claim, event, record, write
 from tests.processes import described, finish, python, release, start
+from tests.tokens import FACTS
 
 
 def tables_of(database):

@@ -11,7 +11,8 @@ from hokusai_nb.backends.sql.tables import event_deliveries, event_keys, event_o
 from hokusai_nb.errors import ConflictError, DatabaseError, EventNotFoundError, HokusaiError
 from hokusai_nb.schema.deliveries import Destination
 from hokusai_nb.schema.events import DeliveryState, site_body
-from tests.events import CONSOLE, FACTS, OTHER, SITE, claim, event, processed, record, rows, write
+from tests.events import CONSOLE, OTHER, SITE, claim, event, processed, record, rows, write
+from tests.tokens import FACTS
 
 # Writing
 
