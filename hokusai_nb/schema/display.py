@@ -26,7 +26,9 @@ __all__ = [
     "Link",
     "Shown",
     "as_json",
+    "barred",
     "card",
+    "diff_lines",
     "grid",
     "markup_table",
     "plain_table",
@@ -35,6 +37,7 @@ __all__ = [
     "shortened",
     "signed",
     "tag_rows",
+    "text_block",
     "when",
 ]
 
@@ -44,8 +47,19 @@ MAX_CELL = 1000
 MAX_DIGITS = 24
 
 _TABLE = Markup('<table class="hokusai-table">{}<tbody>{}</tbody></table>')
-# One style for every record: Jupyter's theme variables, so that dark themes work; where a site
-# strips styles, the table alone stays readable.
+# One style for every record: Jupyter's theme variables, so that dark themes work. A notebook that is opened again, and
+# not trusted, loses it, and every style that names a variable: what has to stay is said at its element, plainly.
+_LEFT = Markup("style='text-align:left'")
+_TEXT = Markup(
+    "<pre style='white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;margin:.25em 0;padding:.4em .6em;"
+    "border-left:3px solid rgba(128,128,128,.5);background:none'>{}</pre>"
+)
+# Tints that the text of a light and of a dark theme can be read on. The signs stay: colour alone says nothing to many.
+_TINTS = {
+    "+": Markup("<span style='background-color:rgba(46,160,67,.25)'>{}</span>"),
+    "-": Markup("<span style='background-color:rgba(229,83,75,.25)'>{}</span>"),
+    "@": Markup("<span style='opacity:.7'>{}</span>"),
+}
 _STYLE = Markup(
     "<style>"
     ".hokusai{{color:var(--jp-ui-font-color1,inherit);font-family:var(--jp-ui-font-family,sans-serif);"
@@ -166,22 +180,36 @@ def when(timestamp: int) -> str:
 def markup_table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -> Markup:
     """Return rows as an escaped HTML table; without a head, the first cell of a row is its label."""
     if head:
-        cells = Markup().join(Markup("<th scope='col'>{}</th>").format(h) for h in head)
+        cells = Markup().join(Markup("<th scope='col' {}>{}</th>").format(_LEFT, h) for h in head)
         top = Markup("<thead><tr>{}</tr></thead>").format(cells)
-        body = [Markup().join(Markup("<td>{}</td>").format(c) for c in row) for row in rows]
+        body = [_cells(row) for row in rows]
     else:
         top = Markup()
-        body = [
-            Markup("<th scope='row'>{}</th>").format(first)
-            + Markup().join(Markup("<td>{}</td>").format(c) for c in rest)
-            for first, *rest in rows
-        ]
+        body = [Markup("<th scope='row' {}>{}</th>").format(_LEFT, first) + _cells(rest) for first, *rest in rows]
     return _TABLE.format(top, Markup().join(Markup("<tr>{}</tr>").format(row) for row in body))
+
+
+def _cells(row: Iterable[object]) -> Markup:
+    return Markup().join(Markup("<td {}>{}</td>").format(_LEFT, cell) for cell in row)
+
+
+def text_block(text: object) -> Markup:
+    """Return a text of several lines as escaped HTML: with its lines and spaces, marked off from what is around."""
+    return _TEXT.format(text)
+
+
+def diff_lines(diff: str) -> Markup:
+    """Return a unified diff as escaped HTML, each line tinted by what became of it."""
+    heads = 2  # they name the two sides, with signs of their own
+    lines = enumerate(diff.split("\n"))
+    tints = ((_TINTS.get("@" if place < heads else line[:1], Markup("{}")), line) for place, line in lines)
+    return Markup("\n").join(tint.format(line) for tint, line in tints)
 
 
 def card(title: object, *parts: object, notes: Iterable[object] = ()) -> Markup:
     """Return a titled block of HTML, escaped except for the parts that are markup already."""
-    shown = [Markup("<div class='hokusai-title'>{}</div>").format(title), *(Markup("{}").format(p) for p in parts)]
+    head = Markup("<div class='hokusai-title' style='font-weight:600'>{}</div>").format(title)
+    shown = [head, *(Markup("{}").format(p) for p in parts)]
     shown += [Markup("<div class='hokusai-note'>{}</div>").format(note) for note in notes]
     return _STYLE + Markup("<div class='hokusai'>{}</div>").format(Markup().join(shown))
 
@@ -191,6 +219,11 @@ def plain_table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -
     lines = [[printable(c) for c in row] for row in ([head, *rows] if head else rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def barred(text: str) -> list[str]:
+    """Return the lines of a text behind bars, so that none can pass for a row of the card around it."""
+    return [f"| {printable(line)}" for line in text.split("\n")]
 
 
 def grid(

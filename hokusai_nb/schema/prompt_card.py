@@ -11,11 +11,14 @@ from hokusai_nb.schema.display import (
     SIMULATED,
     Link,
     Shown,
+    barred,
     card,
+    diff_lines,
     markup_table,
     plain_table,
     printable,
     shortened,
+    text_block,
 )
 from hokusai_nb.schema.problems import Problem
 from hokusai_nb.schema.prompt_comparison import compare_prompts
@@ -29,21 +32,9 @@ __all__ = ["PromptCard", "Sample", "waiting"]
 CHIPS = 60
 _CHIP = Markup(
     "<span style='display:inline-block;padding:0 .6em;margin:.1em .35em .1em 0;border-radius:1em;"
-    "border:1px solid var(--jp-border-color1,#bbb);background:var(--jp-layout-color2,rgba(128,128,128,.15));"
-    "color:var(--jp-ui-font-color1,inherit);font-family:var(--jp-code-font-family,monospace)'>{}</span>"
-)
-_TEXT = Markup(
-    "<pre style='white-space:pre-wrap;overflow-wrap:anywhere;margin:.25em 0;padding:.4em .6em;"
-    "border-left:3px solid var(--jp-border-color1,#bbb);background:none;color:var(--jp-ui-font-color1,inherit)'>"
-    "{}</pre>"
+    "border:1px solid rgba(128,128,128,.5);background-color:rgba(128,128,128,.15)'><code>{}</code></span>"
 )
 _HEAD = Markup("<div style='font-weight:600;margin:.5em 0 0'>{}</div>")
-# Marked by their signs too: colour alone says nothing to many.
-_SIGNED = {
-    "+": Markup("<span style='color:var(--jp-success-color1,#2e7d32)'>{}</span>"),
-    "-": Markup("<span style='color:var(--jp-error-color1,#c62828)'>{}</span>"),
-    "@": Markup("<span style='color:var(--jp-ui-font-color2,inherit)'>{}</span>"),
-}
 
 
 def waiting(name: str) -> str:
@@ -72,7 +63,7 @@ class Sample(Shown, frozen=True):
         return told
 
     def _grid(self) -> tuple[Markup, str]:
-        return card("Sample", _TEXT.format(self.text), notes=self.notes), "\n".join([*_barred(self.text), *self.notes])
+        return card("Sample", text_block(self.text), notes=self.notes), "\n".join([*barred(self.text), *self.notes])
 
 
 class PromptCard(Shown, frozen=True):
@@ -150,11 +141,11 @@ class PromptCard(Shown, frozen=True):
     def _html_(self) -> Markup:
         parts = [_chips(self.prompt.variables), markup_table(self._rows())]
         for head, text in self._texts():
-            parts.append(_HEAD.format(head) + _TEXT.format(shortened(text, SHOWN_TEMPLATE)))
+            parts.append(_HEAD.format(head) + text_block(shortened(text, SHOWN_TEMPLATE)))
         parts += [Markup("<div class='hokusai-note'>{}</div>").format(note) for note in self._sample_notes()]
         if self.last:
-            lines = Markup("\n").join(_coloured(line) for line in (self.diff or "The texts are equal.").split("\n"))
-            parts.append(_HEAD.format(f"Changes from {self.last.version}") + _TEXT.format(lines))
+            lines = diff_lines(self.diff) if self.diff else "The texts are equal."
+            parts.append(_HEAD.format(f"Changes from {self.last.version}") + text_block(lines))
         return card(shortened(self.title), *parts, notes=[shortened(note) for note in self._notes()])
 
     def _text_(self) -> str:
@@ -162,11 +153,11 @@ class PromptCard(Shown, frozen=True):
         rows = [("Variables", shortened(variables)), *((label, shortened(value)) for label, value in self._rows())]
         lines = [printable(shortened(self.title)), plain_table(rows)]
         for head, text in self._texts():
-            lines += [head, *_barred(shortened(text, SHOWN_TEMPLATE))]
+            lines += [head, *barred(shortened(text, SHOWN_TEMPLATE))]
         lines += [printable(note) for note in self._sample_notes()]
         if self.last:
             lines += [f"Changes from {printable(self.last.version)}"]
-            lines += _barred(self.diff or "The texts are equal.")
+            lines += barred(self.diff or "The texts are equal.")
         lines += [printable(shortened(note)) for note in self._notes()]
         return "\n".join(lines)
 
@@ -183,13 +174,3 @@ def _chips(names: Iterable[str]) -> Markup:
     more = f" … and {len(every) - CHIPS:,} more" if len(every) > CHIPS else ""
     said = chips + more if every else Markup("none")
     return Markup("<div style='margin:.25em 0'><span style='font-weight:600'>Variables</span> {}</div>").format(said)
-
-
-def _coloured(line: str) -> Markup:
-    head = line[:1] if not line.startswith(("+++", "---")) else "@"
-    return _SIGNED.get(head, Markup("{}")).format(line)
-
-
-def _barred(text: str) -> list[str]:
-    """Return lines behind bars, so that none can pass for a row of the card."""
-    return [f"| {printable(line)}" for line in text.split("\n")]

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hokusai_nb.errors import ModelValidationError
-from hokusai_nb.schema.display import Shown
+from hokusai_nb.schema.display import Shown, diff_lines
 from hokusai_nb.schema.problems import Problem, quoted
 from hokusai_nb.schema.prompt_metadata import thawed_json
 from hokusai_nb.schema.prompts import PromptVersion, text_card
@@ -72,7 +72,10 @@ class PromptComparison(Shown, Mapping[str, Any], frozen=True):
             *(("Metadata changed", f"{k}: {v['from']} → {v['to']}") for k, v in metadata["changed"].items()),
         ]
         title = f"{self.first.name}: version {self.first.version} and {self.second.version}"
-        return text_card(title, rows, template["text_diff"] or "The texts are equal.")
+        diff = template["text_diff"]
+        return (
+            text_card(title, rows, diff, marked=diff_lines) if diff else text_card(title, rows, "The texts are equal.")
+        )
 
 
 def compare_prompts(first: PromptVersion, second: PromptVersion) -> PromptComparison:

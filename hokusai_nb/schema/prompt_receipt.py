@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
-from hokusai_nb.schema.display import SIMULATED, Link, Shown, card, markup_table, plain_table, printable, shortened
+from hokusai_nb.schema.display import SIMULATED, Link, Shown
 from hokusai_nb.schema.lines import word
-from hokusai_nb.schema.prompts import ModelStage, PromptVersion
+from hokusai_nb.schema.prompts import ModelStage, PromptVersion, text_card
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from markupsafe import Markup
 
 __all__ = ["PromptReceipt"]
-
-SHOWN_TEMPLATE = 4000
-"""Characters of the text; the registry holds all of it."""
 
 
 class PromptReceipt(Shown, frozen=True):
@@ -69,15 +64,5 @@ class PromptReceipt(Shown, frozen=True):
             rows.append(("In MLflow", Link(prompt.url)))
         rows += [("Next" if place == 0 else "", line) for place, line in enumerate(self.next_steps)]
         state = "Registered" if prompt.created else "Already registered"
-        cells = [(label, value if isinstance(value, Link) else shortened(value)) for label, value in rows]
-        title, notes = shortened(f"{state} {prompt.name} {prompt.version}"), [SIMULATED] if prompt.simulated else []
-        return self._card(title, cells, notes)
-
-    def _card(self, title: str, cells: Sequence[tuple[str, object]], notes: Sequence[str]) -> tuple[Markup, str]:
-        """Return a table with the template below it; in text each of its lines stands behind a bar."""
-        template = shortened(self.prompt.template, SHOWN_TEMPLATE)
-        body = Markup("<pre style='white-space:pre-wrap;overflow-wrap:anywhere;margin:.25em 0'>{}</pre>").format(
-            template
-        )
-        lines = [printable(title), plain_table(cells), *(f"| {printable(line)}" for line in template.split("\n"))]
-        return card(title, markup_table(cells), body, notes=notes), "\n".join([*lines, *notes])
+        notes = [SIMULATED] if prompt.simulated else []
+        return text_card(f"{state} {prompt.name} {prompt.version}", rows, prompt.template, notes)

@@ -6,9 +6,21 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import pydantic
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from hokusai_nb.schema.display import SIMULATED, Shown, card, grid, markup_table, plain_table, printable, shortened
+from hokusai_nb.schema.display import (
+    SIMULATED,
+    Link,
+    Shown,
+    barred,
+    card,
+    grid,
+    markup_table,
+    plain_table,
+    printable,
+    shortened,
+    text_block,
+)
 from hokusai_nb.schema.entries import SHOWN_ROWS, Entries
 from hokusai_nb.schema.events import iso
 from hokusai_nb.schema.frozen import FrozenDict
@@ -162,18 +174,24 @@ def moment(version: PromptVersion) -> str:
     return f"{version.created_at:%Y-%m-%d %H:%M} UTC" if version.created_at else "–"
 
 
-def text_card(title: str, rows: Sequence[tuple[str, str]], text: str, notes: Sequence[str] = ()) -> tuple[Markup, str]:
+def text_card(
+    title: str,
+    rows: Sequence[tuple[str, object]],
+    text: str,
+    notes: Sequence[str] = (),
+    *,
+    marked: Callable[[str], Markup] = escape,
+) -> tuple[Markup, str]:
     """Return a title, rows and a text of several lines, as HTML and as text.
 
-    In text each of its lines stands behind a bar, so that none can pass for a row of the card.
+    `marked` makes HTML of the text.
     """
-    cells = [(shortened(label), shortened(value)) for label, value in rows]
+    cells = [(shortened(label), value if isinstance(value, Link) else shortened(value)) for label, value in rows]
     text, title = shortened(text, SHOWN_TEMPLATE), shortened(title)
     notes = [shortened(note) for note in notes]
-    body = Markup("<pre style='white-space:pre-wrap;margin:.25em 0'>{}</pre>").format(text)
-    lines = [printable(title), plain_table(cells), *(f"| {printable(line)}" for line in text.split("\n"))]
+    lines = [printable(title), plain_table(cells), *barred(text)]
     lines += [printable(note) for note in notes]
-    return card(title, markup_table(cells), body, notes=notes), "\n".join(lines)
+    return card(title, markup_table(cells), text_block(marked(text)), notes=notes), "\n".join(lines)
 
 
 def _notes(versions: Iterable[PromptVersion], hidden: int) -> list[str]:

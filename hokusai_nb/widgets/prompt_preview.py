@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from hokusai_nb.schema.display import markup_table, shortened
+from hokusai_nb.schema.display import diff_lines, markup_table, shortened
 from hokusai_nb.schema.lines import word
 from hokusai_nb.schema.prompt_metadata import encode_metadata, thawed_json
 from hokusai_nb.schema.prompts import ModelStage
@@ -36,7 +36,6 @@ MOST_DIFF = 200
 _HEADING = Markup("<div class='hokusai-heading'>{}</div>")
 _PRE = Markup("<pre tabindex='0' aria-label='{}'>{}</pre>")
 _WAITS = Markup('<span class="hokusai-waits">{}</span>')
-_KINDS = {"+": "hokusai-added", "-": "hokusai-gone"}
 
 
 # The same in other words
@@ -150,15 +149,9 @@ def diff_html(comparison: PromptComparison | None) -> str:
     if not text:
         return str(said)
     lines = text.split("\n")
-    shown = Markup("\n").join(_line(line, place) for place, line in enumerate(lines[:MOST_DIFF]))
+    shown = diff_lines("\n".join(shortened(line) for line in lines[:MOST_DIFF]))
     more = f"\n… and {len(lines) - MOST_DIFF:,} more lines." if len(lines) > MOST_DIFF else ""
     return str(said + _PRE.format("Differences", shown + more))
-
-
-def _line(line: str, place: int) -> Markup:
-    kind = _KINDS.get(line[:1]) if place > 1 else None  # the first two lines name the versions
-    shown = shortened(line)
-    return Markup('<span class="{}">{}</span>').format(kind, shown) if kind else Markup("{}").format(shown)
 
 
 def versions_to_choose(versions: tuple[PromptVersion, ...]) -> list[tuple[str, str]]:

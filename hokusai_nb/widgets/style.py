@@ -80,8 +80,6 @@ STYLE = Markup(
     ".hokusai-form pre[aria-label='Differences'],.hokusai-form pre[aria-label='Rendered']"
     "{{max-height:18em;overflow-y:auto}}"
     ".hokusai-form .hokusai-waits{{opacity:.8;font-style:italic;text-decoration:underline dotted}}"
-    ".hokusai-form .hokusai-added{{background:color-mix(in srgb,var(--jp-success-color1,#388e3c) 22%,transparent)}}"
-    ".hokusai-form .hokusai-gone{{background:color-mix(in srgb,var(--jp-error-color1,#d32f2f) 20%,transparent)}}"
     ".hokusai-form .widget-html,.hokusai-form .widget-html-content{{max-width:100%;overflow-x:hidden}}"
     ".hokusai-form .widget-html-content{{width:100%}}"
     ".hokusai-form.jupyter-widgets-disconnected::before"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal, localcontext
 
 import pytest
@@ -12,7 +13,9 @@ from markupsafe import Markup
 
 from hokusai_nb.schema.display import (
     JsonText,
+    barred,
     card,
+    diff_lines,
     grid,
     markup_table,
     plain_table,
@@ -21,6 +24,7 @@ from hokusai_nb.schema.display import (
     shortened,
     signed,
     tag_rows,
+    text_block,
     when,
 )
 
@@ -108,8 +112,8 @@ def test_a_very_long_cell_is_cut_and_says_so():
 
 
 def test_a_table_without_a_head_labels_its_rows_and_one_with_a_head_its_columns():
-    assert markup_table([("a", 1)]).count("<th scope='row'>") == 1
-    assert markup_table([("a", 1)], ("k", "v")).count("<th scope='col'>") == 2
+    assert markup_table([("a", 1)]).count("<th scope='row' ") == 1
+    assert markup_table([("a", 1)], ("k", "v")).count("<th scope='col' ") == 2
 
 
 def test_text_tables_are_aligned_and_an_empty_one_is_empty():
@@ -130,3 +134,21 @@ def test_no_text_breaks_out_of_a_table(title, rows, notes):
     assert html.count(">") == ours.count(">")
     assert all(line.isprintable() for line in text.split("\n"))
     assert len(text.split("\n")) <= 1 + len(rows) + len(notes)
+
+
+def test_what_an_untrusted_notebook_must_still_show_names_no_variable_of_a_theme():
+    shown = card("a", markup_table([("b", 1)], ("c", "d")), text_block("e"), diff_lines("--- 1\n+++ 2\n@@ x\n-a\n+b"))
+    styles = re.findall(r"style='(.*?)'", shown.split("</style>")[1])
+    assert "text-align:left" in styles
+    assert not [style for style in styles if "var(" in style]
+
+
+def test_a_diff_tints_what_came_and_what_went_and_not_its_heads():
+    lines = diff_lines("--- 1.0\n+++ 1.1\n@@ -1 +1 @@\n-<b>\n+{a}\n same").split("\n")
+    assert ["background" in line for line in lines] == [False, False, False, True, True, False]
+    assert lines[3].endswith(">-&lt;b&gt;</span>")
+    assert lines[5] == " same"
+
+
+def test_no_line_of_a_text_can_pass_for_one_of_its_card():
+    assert barred("Stage  production\n\x1b[2J\n") == ["| Stage  production", "| \\x1b[2J", "| "]

@@ -180,7 +180,8 @@ def test_the_preview_holds_exactly_the_tags_that_are_then_written(filled):
     filled.tags.add("gpu_type", "A100")
     assert filled.wait(20)
     shown = html_of(filled).replace("<wbr>", "")
-    rows = dict(re.findall(r"<th scope='row'>(.*?)</th><td>(?:<span title=\"(?=.*?…))?(.*?)(?:\".*?)?</td>", shown))
+    cell = r"<th scope='row'[^>]*>(.*?)</th><td[^>]*>(?:<span title=\"(?=.*?…))?(.*?)(?:\".*?)?</td>"
+    rows = dict(re.findall(cell, shown))
     rows = {html.unescape(key): html.unescape(value) for key, value in rows.items()}
     filled.submit()
     (version,) = versions("churn")
