@@ -24,6 +24,7 @@
     ├── AmbiguousModelError (LookupError) the run holds several models; ``candidates`` names them
     ├── RegistryError                     MLflow answered with an error
     │   ├── ConnectionFailedError (ConnectionError)  the server cannot be reached in time
+    │   ├── RegistryBusyError                        it has no time for the request just now
     │   ├── RegistryAccessError (PermissionError)    it, or its database, refuses the key or the password
     │   └── ReadOnlyError (PermissionError)          the store refuses to be written
     ├── DatabaseError                     the database of tokens and events answered with an error
@@ -71,6 +72,7 @@ __all__ = [
     "RateLimitError",
     "ReadOnlyError",
     "RegistryAccessError",
+    "RegistryBusyError",
     "RegistryError",
     "RunNotFoundError",
     "ServiceConnectionError",
@@ -236,6 +238,10 @@ class RegistryError(HokusaiError):
 
 class ConnectionFailedError(RegistryError, ConnectionError):
     """The server cannot be reached, or does not answer in time."""
+
+
+class RegistryBusyError(RegistryError):
+    """MLflow turns requests away, or its database is locked; a moment later it may not be."""
 
 
 class RegistryAccessError(RegistryError, PermissionError):

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["EXIT_CODES", "LazyGroup", "Member", "exit_code"]
 
+_BUSY = (errors.DatabaseBusyError, errors.RegistryBusyError)
 EXIT_CODES: tuple[tuple[int, str, tuple[type[Exception], ...]], ...] = (
     (3, "not found: a token, model, version, run, event or key", (LookupError,)),
     (4, "conflict: the token's status, or another registration, does not allow it", (errors.ConflictError,)),
     (5, "the model's performance does not meet the baseline", (errors.BaselineError,)),
     (7, "access refused: key, password or file rights", (PermissionError,)),
-    (6, "a server or database cannot be reached in time, or stays busy", (ConnectionError, errors.DatabaseBusyError)),
+    (6, "a server or database cannot be reached in time, or stays busy", (ConnectionError, *_BUSY)),
     (2, "wrong usage or an invalid value", (errors.ValidationError, errors.SettingsError)),
     (1, "any other failure", (errors.HokusaiError,)),
 )

@@ -48,6 +48,7 @@ STATUS = {
     "RateLimitError": 429,
     "ReadOnlyError": 502,
     "RegistryAccessError": 502,
+    "RegistryBusyError": 503,
     "RegistryError": 502,
     "RunNotFoundError": 404,
     "ServiceConnectionError": 503,

@@ -112,6 +112,7 @@ def said(kind):
         (said(errors.AccessError), 7),
         (said(errors.ReadOnlyError), 7),
         (said(errors.RegistryAccessError), 7),
+        (said(errors.RegistryBusyError), 6),
         (said(errors.DatabaseAccessError), 7),
         (problem_of(errors.FileAccessError), 7),
         (said(errors.SettingsError), 2),

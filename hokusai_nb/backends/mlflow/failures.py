@@ -16,6 +16,7 @@ from hokusai_nb.errors import (
     NotFoundError,
     ReadOnlyError,
     RegistryAccessError,
+    RegistryBusyError,
     RegistryError,
 )
 from hokusai_nb.log import redact
@@ -28,6 +29,8 @@ __all__ = ["answer_lost", "dropped", "translate", "unreachable", "why"]
 
 _NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
 _DENIED = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
+_BUSY = {"TEMPORARILY_UNAVAILABLE", "RESOURCE_EXHAUSTED", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED"}
+_GATEWAY = re.compile(r"failed with error code 502 ")
 _DENIED_BY_DATABASE = re.compile(
     r"password authentication failed|no password supplied|no pg_hba\.conf entry|access denied for user|"
     r"role .* does not exist",
@@ -127,7 +130,13 @@ def translate(error: Exception, uri: str) -> HokusaiError:
     text = redact(_first_line(error))
     if reason := why(error):
         return unreachable(uri, reason)
-    code = error.error_code if isinstance(error, MlflowException) else None
+    code = error.error_code if isinstance(error, MlflowException) else ""
+    found = _of_request(code, text, uri) or _of_database(error, uri) or _of_load(code, text, uri)
+    return found or RegistryError(f"MLflow Error: {text}", f"The store is {uri}.")
+
+
+def _of_request(code: str, text: str, uri: str) -> HokusaiError | None:
+    """Return our error for what a server has against the request or whoever sent it."""
     if code in _NOT_FOUND:
         return NotFoundError(text)
     if code in _DENIED:
@@ -135,7 +144,14 @@ def translate(error: Exception, uri: str) -> HokusaiError:
         return RegistryAccessError(f"MLflow at {uri} refused access: {text}", hint)
     if code == "ENDPOINT_NOT_FOUND":
         return RegistryError(f"{uri} answers, but not as an MLflow server: {text}", "Check the address and its path.")
-    return _of_database(error, uri) or RegistryError(f"MLflow Error: {text}", f"The store is {uri}.")
+    return None
+
+
+def _of_load(code: str, text: str, uri: str) -> HokusaiError | None:
+    """Return our error where a server, or a gateway before it, has no time. MLflow says so of much else, too: asked last."""
+    if code in _BUSY or _GATEWAY.search(text):
+        return RegistryBusyError(f"MLflow at {uri} turns requests away: {text}", "Try again.")
+    return None
 
 
 def _of_database(error: Exception, uri: str) -> HokusaiError | None:
@@ -154,7 +170,7 @@ def _of_database(error: Exception, uri: str) -> HokusaiError | None:
         return unreachable(uri, "the database cannot be opened")
     if _LOCKED.search(whole):
         hint = "Another process is writing to it; try again, or use a server for many writers."
-        return RegistryError(f"The MLflow store at {uri} is locked.", hint)
+        return RegistryBusyError(f"The MLflow store at {uri} is locked.", hint)
     return None
 
 

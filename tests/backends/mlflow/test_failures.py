@@ -9,7 +9,7 @@ import pytest
 import requests
 import sqlalchemy
 from mlflow.exceptions import MlflowException, RestException
-from mlflow.utils.rest_utils import MlflowHostCreds, http_request
+from mlflow.utils.rest_utils import MlflowHostCreds, http_request, verify_rest_response
 
 from hokusai_nb.backends.mlflow.failures import answer_lost, dropped, translate, unreachable, why
 from hokusai_nb.errors import (
@@ -18,6 +18,7 @@ from hokusai_nb.errors import (
     NotFoundError,
     ReadOnlyError,
     RegistryAccessError,
+    RegistryBusyError,
     RegistryError,
 )
 from tests.conftest import free_port
@@ -135,12 +136,35 @@ def test_going_round_in_circles_is_reported_as_it_is(redirecting):
         ("UNAUTHENTICATED", RegistryAccessError, "Check HOKUSAI_API_KEY, MLFLOW_TRACKING_TOKEN"),
         ("INVALID_PARAMETER_VALUE", RegistryError, "MLflow Error: INVALID_PARAMETER_VALUE: no such thing"),
         ("ENDPOINT_NOT_FOUND", RegistryError, "not as an MLflow server"),
+        ("TEMPORARILY_UNAVAILABLE", RegistryBusyError, "MLflow at http://registry turns requests away"),
+        ("REQUEST_LIMIT_EXCEEDED", RegistryBusyError, "Try again."),
     ],
 )
 def test_each_refusal_of_a_server_has_its_words(code, kind, words):
     translated = translate(RestException({"error_code": code, "message": "no such thing"}), PLACE)
     assert type(translated) is kind
     assert words in str(translated)
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_server_or_gateway_that_turns_requests_away_is_busy(status):
+    """Whatever it says; what is busy may be asked again, and what failed may not."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_error(status)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = MlflowHostCreds(f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(MlflowException) as caught:
+            verify_rest_response(http_request(host, "/x", "POST", max_retries=0, raise_on_status=False), "/x")
+        server.shutdown()
+    assert type(translate(caught.value, PLACE)) is RegistryBusyError
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
@@ -164,7 +188,7 @@ def of_sqlite(text):
         (OSError(30, "Read-only file system", "/models"), ReadOnlyError, "cannot be written"),
         (of_sqlite("unable to open database file"), ConnectionFailedError, "the database cannot be opened"),
         (of_sqlite("file is not a database"), ConnectionFailedError, "the database cannot be opened"),
-        (of_sqlite("database is locked"), RegistryError, "is locked"),
+        (of_sqlite("database is locked"), RegistryBusyError, "is locked"),
         (of_sqlite('FATAL: password authentication failed for user "me"'), RegistryAccessError, "refused access"),
         (of_sqlite('FATAL: database "mlflow" does not exist'), ConnectionFailedError, "cannot be opened"),
         (of_sqlite("no such table: runs"), RegistryError, "no such table: runs"),
