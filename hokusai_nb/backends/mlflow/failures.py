@@ -148,7 +148,7 @@ def _of_request(code: str, text: str, uri: str) -> HokusaiError | None:
 
 
 def _of_load(code: str, text: str, uri: str) -> HokusaiError | None:
-    """Return our error where a server, or a gateway before it, has no time. MLflow says so of much else, too: asked last."""
+    """Return our error where a server or gateway has no time; asked last, as MLflow says so of much else, too."""
     if code in _BUSY or _GATEWAY.search(text):
         return RegistryBusyError(f"MLflow at {uri} turns requests away: {text}", "Try again.")
     return None
