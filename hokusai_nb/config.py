@@ -96,11 +96,8 @@ class Settings(BaseSettings):
     """Its password."""
     lease_seconds: float = Field(default=60.0, gt=0, le=86_400)
     """How long a registration that gives no sign of life keeps its token from others."""
-    event_handlers: tuple[str, ...] = ("console", "webhook")
-    """Who is told of events: ``console``, ``webhook``, ``database``, or names of entry points; a JSON array.
-
-    Leave ``console`` out to silence the line on stderr.
-    """
+    event_handlers: tuple[str, ...] = ("webhook",)
+    """Who is told of events beside the console: ``webhook``, ``database``, or names of entry points; a JSON array."""
     site_webhook_url: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("HOKUSAI_SITE_WEBHOOK_URL", "WEBHOOK_URL")
     )

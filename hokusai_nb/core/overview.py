@@ -75,7 +75,7 @@ def settings_in_force() -> SettingsCard:
         ("mock mode", "on" if now.mock_mode else "off", "HOKUSAI_MOCK_MODE"),
         ("API key", _kept(now.api_key), "HOKUSAI_API_KEY"),
         ("API endpoint", now.api_endpoint, "HOKUSAI_API_ENDPOINT"),
-        ("event handlers", ", ".join(now.event_handlers) or "none", "HOKUSAI_EVENT_HANDLERS"),
+        ("event handlers", ", ".join(dict.fromkeys(("console", *now.event_handlers))), "HOKUSAI_EVENT_HANDLERS"),
         ("webhook", _kept(now.site_webhook_url), "HOKUSAI_SITE_WEBHOOK_URL"),
         ("webhook secret", _kept(now.site_webhook_secret), "HOKUSAI_SITE_WEBHOOK_SECRET"),
         ("private webhooks", "allowed" if now.webhook_allow_private else "refused", "HOKUSAI_WEBHOOK_ALLOW_PRIVATE"),

@@ -35,7 +35,7 @@ _BUILT_IN = (CONSOLE, WEBHOOK, DATABASE)
 
 
 def configured_destinations(webhook_url: str | None = None) -> tuple[Destination, ...]:
-    """Return who is told of events that are written from now on.
+    """Return who is told of events that are written from now on: the console always, others by the settings.
 
     Args:
         webhook_url: Where events are posted, in place of the settings' address.
@@ -44,7 +44,7 @@ def configured_destinations(webhook_url: str | None = None) -> tuple[Destination
         HokusaiError: A handler is named that is not installed.
         UnsafeTargetError: Events are to be posted to an address that we do not send to.
     """
-    wanted = settings().event_handlers
+    wanted = (CONSOLE, *settings().event_handlers)
     found = [Destination(handler=_known(name)) for name in wanted if name != WEBHOOK]
     if webhook_url:
         found.append(_checked(WEBHOOK, webhook_url))

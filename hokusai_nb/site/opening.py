@@ -55,9 +55,8 @@ def open_store(
     found = settings()
     set_level(found.log_level)
     if found.mock_mode:
-        heard = CONSOLE in found.event_handlers
-        destinations = (Destination(handler=CONSOLE),) if heard else ()
-        return SqlTokenStore(_mock_database(os.getpid()), destinations, simulated=True, confirms_any=True)
+        console = (Destination(handler=CONSOLE),)
+        return SqlTokenStore(_mock_database(os.getpid()), console, simulated=True, confirms_any=True)
     if database is not None and endpoint is not None:
         _refuse("endpoint", "A token store is a database or an API, not both.", "Leave one of them out.")
     place = _place(database, endpoint)

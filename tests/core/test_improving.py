@@ -178,7 +178,6 @@ def test_who_never_made_a_token_has_nothing_asked_no_thread_begun_and_no_file_ma
 def test_a_database_of_the_settings_is_told(register, store, tokens, monkeypatch):
     monkeypatch.setenv("HOKUSAI_DB_TYPE", "sqlite")
     monkeypatch.setenv("HOKUSAI_DB_NAME", tokens.database.config.database)
-    monkeypatch.setenv("HOKUSAI_EVENT_HANDLERS", "[]")
     register("0.8", "0.9", registry=ModelRegistry(store))
     assert told(tokens) == [("2", "1")]
 

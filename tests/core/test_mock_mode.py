@@ -23,7 +23,6 @@ DEAD = "http://127.0.0.1:9"
 @pytest.fixture
 def mock_mode(monkeypatch, tmp_path):
     monkeypatch.setenv("HOKUSAI_MOCK_MODE", "true")
-    monkeypatch.setenv("HOKUSAI_EVENT_HANDLERS", "[]")
     monkeypatch.chdir(tmp_path)
 
 

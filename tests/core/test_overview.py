@@ -68,6 +68,6 @@ def test_who_is_told_of_events_is_a_setting_and_its_secrets_are_not_shown(monkey
     monkeypatch.setenv("HOKUSAI_SITE_WEBHOOK_URL", "https://hooks.example.org/s3cret")
     monkeypatch.setenv("HOKUSAI_SITE_WEBHOOK_SECRET", "whsec_s3cret")
     monkeypatch.setenv("HOKUSAI_WEBHOOK_ALLOW_PRIVATE", "true")
-    assert (setting("event handlers"), setting("webhook"), setting("webhook secret")) == ("none", "set", "set")
+    assert (setting("event handlers"), setting("webhook"), setting("webhook secret")) == ("console", "set", "set")
     assert setting("private webhooks") == "allowed"
     assert "s3cret" not in str(settings_in_force()._repr_mimebundle_())

@@ -57,13 +57,18 @@ def test_an_address_that_is_given_takes_the_settings_place(monkeypatch):
     monkeypatch.setenv("WEBHOOK_URL", SITE)
     assert names("https://given.example.org") == [("console", ""), ("webhook", "https://given.example.org")]
     monkeypatch.setenv("HOKUSAI_EVENT_HANDLERS", '["database"]')
-    assert names("https://given.example.org") == [("database", ""), ("webhook", "https://given.example.org")]
-    assert names() == [("database", "")]
+    assert names("https://given.example.org") == [("console", ""), ("database", ""), ("webhook", "https://given.example.org")]
+    assert names() == [("console", ""), ("database", "")]
 
 
 def test_deltaone_endpoints_are_told_too(monkeypatch):
     monkeypatch.setenv("DELTAONE_WEBHOOK_ENDPOINTS", '["https://a.example.org", "https://b.example.org"]')
     assert names() == [("console", ""), ("deltaone", "https://a.example.org"), ("deltaone", "https://b.example.org")]
+
+
+def test_the_console_is_told_whatever_the_settings_say(monkeypatch):
+    monkeypatch.setenv("HOKUSAI_EVENT_HANDLERS", "[]")
+    assert names() == [("console", "")]
 
 
 def test_nobody_is_told_twice(monkeypatch):
@@ -90,7 +95,7 @@ def test_a_handler_cannot_take_the_name_of_one_of_ours(monkeypatch):
 @pytest.mark.usefixtures("installed")
 def test_an_installed_handler_is_told_and_called(monkeypatch):
     monkeypatch.setenv("HOKUSAI_EVENT_HANDLERS", '["keeper"]')
-    assert configured_destinations() == (Destination(handler="keeper"),)
+    assert configured_destinations() == (Destination(handler="console"), Destination(handler="keeper"))
     event = Event(event_type="model_deployed", payload={})
     find_handler("keeper")(event)
     assert sys.modules["some_handlers"].seen == [event]

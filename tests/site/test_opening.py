@@ -111,7 +111,7 @@ def test_the_destinations_are_those_of_the_settings_and_the_argument(monkeypatch
     assert [d.shown for d in store.destinations] == ["console", "webhook http://127.0.0.1:9"]
     assert "s3cret" not in repr(vars(store))
     monkeypatch.setenv("HOKUSAI_EVENT_HANDLERS", '["database"]')
-    assert [d.shown for d in open_store().destinations] == ["database"]
+    assert [d.shown for d in open_store().destinations] == ["console", "database"]
 
 
 def test_settings_that_name_half_a_database_are_told(monkeypatch):
@@ -175,11 +175,11 @@ def test_mock_mode_comes_before_everything_and_touches_nothing(named, home, tmp_
     assert [named.exists(), home.exists(), (tmp_path / "given.db").exists()] == [False] * 3
 
 
-def test_in_mock_mode_the_console_is_told_only_if_it_is_wanted(monkeypatch):
+def test_in_mock_mode_the_console_alone_is_told(monkeypatch):
     monkeypatch.setenv("HOKUSAI_MOCK_MODE", "true")
-    monkeypatch.setenv("HOKUSAI_EVENT_HANDLERS", '["webhook"]')
-    store = open_store()
-    assert store.destinations == ()
+    monkeypatch.setenv("HOKUSAI_EVENT_HANDLERS", '["webhook", "database"]')
+    monkeypatch.setenv("HOKUSAI_SITE_WEBHOOK_URL", "https://site.example.org")
+    assert [d.shown for d in open_store().destinations] == ["console"]
 
 
 SIMULATING = """
