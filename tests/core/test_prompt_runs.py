@@ -153,6 +153,17 @@ def test_the_twin_tags_the_callers_run():
         assert asyncio.run(prompt.atag_run()) == run.info.run_id
 
 
+def test_a_run_of_no_time_that_a_calendar_holds_is_drawn_all_the_same():
+    prompt = registered()
+    client = mlflow.MlflowClient()
+    for start in (10**17, -(10**17)):
+        run = client.create_run("0", start_time=start)
+        client.log_metric(run.info.run_id, "reply_rate", 0.04)
+        prompt.tag_run(run.info.run_id)
+    assert [run.started for run in prompt.get_lineage()._find_runs()] == [None, None]
+    assert "in 2 runs of 1 version" in prompt.get_lineage().plot().text
+
+
 def test_a_deleted_run_is_not_found():
     prompt = registered()
     with mlflow.start_run() as run:

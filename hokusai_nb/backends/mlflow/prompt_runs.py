@@ -8,7 +8,6 @@ list and never takes away.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import threading
 from typing import TYPE_CHECKING
@@ -116,11 +115,10 @@ def _links(text: str) -> list[dict[str, str]] | None:
 
 
 def _record(run: Run, version: str) -> PromptRun:
-    start = run.info.start_time
     return PromptRun(
         run_id=run.info.run_id,
         name=run.info.run_name or run.info.run_id,
         version=version,
-        started=None if start is None else dt.datetime.fromtimestamp(start / 1000, dt.UTC),
+        started=runs.moment(run.info.start_time),
         metrics=dict(run.data.metrics),
     )

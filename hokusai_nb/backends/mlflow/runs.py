@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import datetime as dt
 import json
 import re
 from contextlib import contextmanager
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
 
     from hokusai_nb.backends.mlflow.client import Backend
 
-__all__ = ["current_run_id", "experiment_ids", "get_run", "get_runs", "recent_runs", "run_scope", "seen_from_here"]
+__all__ = [
+    "current_run_id",
+    "experiment_ids",
+    "get_run",
+    "get_runs",
+    "moment",
+    "recent_runs",
+    "run_scope",
+    "seen_from_here",
+]
 
 CHUNK = 1000
 MOST_ROWS = 10**18
@@ -41,6 +51,14 @@ def current_run_id() -> tuple[str | None, bool]:
         return active.info.run_id, True
     # last_active_run() itself would fetch the run, with MLflow's four minutes of patience.
     return fluent._last_active_run_id.get(), False  # noqa: SLF001
+
+
+def moment(milliseconds: int | None) -> dt.datetime | None:
+    """Return a time of MLflow's; None where there is none, or none that a calendar holds: a client may set any."""
+    try:
+        return None if milliseconds is None else dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 @contextmanager
