@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from hokusai_nb.backends.http import AsyncHokusaiClient, HokusaiClient
-    from hokusai_nb.core.prompt_batches import promote_prompts, register_prompts
+    from hokusai_nb.core.prompt_batches import apromote_prompts, aregister_prompts, promote_prompts, register_prompts
     from hokusai_nb.core.prompt_setup import configure_mlflow_with_registry, get_mlflow_client
-    from hokusai_nb.core.prompts import PromptModel, load_prompt_template
+    from hokusai_nb.core.prompt_tests import run_tests
+    from hokusai_nb.core.prompts import PromptModel, aload_prompt_template, load_prompt_template
     from hokusai_nb.core.registry import ModelRegistry, register_tokenized_model
     from hokusai_nb.errors import HokusaiError, HokusaiWarning, ModelValidationError, ValidationError
     from hokusai_nb.schema.metrics import STANDARD_METRICS, register_metric
@@ -40,6 +41,9 @@ _HOME = {
     "PromptModel": "core.prompts",
     "RegisteredModel": "schema.records",
     "ValidationError": "errors",
+    "aload_prompt_template": "core.prompts",
+    "apromote_prompts": "core.prompt_batches",
+    "aregister_prompts": "core.prompt_batches",
     "configure_mlflow_with_registry": "core.prompt_setup",
     "get_mlflow_client": "core.prompt_setup",
     "load_prompt_template": "core.prompts",
@@ -47,6 +51,7 @@ _HOME = {
     "register_metric": "schema.metrics",
     "register_prompts": "core.prompt_batches",
     "register_tokenized_model": "core.registry",
+    "run_tests": "core.prompt_tests",
 }
 
 __all__ = [
@@ -65,6 +70,9 @@ __all__ = [
     "PromptModel",
     "RegisteredModel",
     "ValidationError",
+    "aload_prompt_template",
+    "apromote_prompts",
+    "aregister_prompts",
     "configure_mlflow_with_registry",
     "get_mlflow_client",
     "load_prompt_template",
@@ -72,6 +80,7 @@ __all__ = [
     "register_metric",
     "register_prompts",
     "register_tokenized_model",
+    "run_tests",
 ]
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "configure",
     "default_database",
     "read_database_file",
+    "runs_in_ci",
     "session_notebook",
     "settings",
     "store_choice",
@@ -303,6 +304,11 @@ def acting_user() -> str:
 def called_from_kernel() -> bool:
     """Return whether a notebook's kernel started this process, so that nobody can answer what it asks."""
     return "JPY_PARENT_PID" in os.environ
+
+
+def runs_in_ci() -> bool:
+    """Return whether a service for continuous integration runs this process; all of them set ``CI``."""
+    return os.environ.get("CI", "").strip().lower() not in ("", "0", "false", "no", "off")
 
 
 def session_notebook() -> str | None:

@@ -23,12 +23,15 @@ class Listener(http.server.ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+REFUSAL = 403, "application/json", b'{"error_code": "PERMISSION_DENIED", "message": "no"}'
+
+
 class Proxy:
     """A real HTTP proxy before a server, which writes down each request and may spoil its answer.
 
     ``spoil`` is asked for each request with its method and path, and returns None to pass the answer
     on, ``"drop"`` to close the connection in its place, ``"drop first"`` to close it before the server
-    has answered, or a status to answer with.
+    has answered, a status to answer with, or ``"refuse"`` to refuse access in place of the server.
     """
 
     def __init__(self, upstream):
@@ -50,11 +53,11 @@ class Proxy:
                     threading.Timer(0.2, self.ask, (body,)).start()
                     self.close_connection = True
                     return
-                status, kind, answer = self.ask(body)
+                status, kind, answer = REFUSAL if spoilt == "refuse" else self.ask(body)
                 if spoilt == "drop":
                     self.close_connection = True
                     return
-                self.send_response(spoilt or status)
+                self.send_response(spoilt if isinstance(spoilt, int) else status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()

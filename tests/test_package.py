@@ -28,6 +28,9 @@ PUBLIC = [
     "PromptModel",
     "RegisteredModel",
     "ValidationError",
+    "aload_prompt_template",
+    "apromote_prompts",
+    "aregister_prompts",
     "configure_mlflow_with_registry",
     "get_mlflow_client",
     "load_prompt_template",
@@ -35,6 +38,7 @@ PUBLIC = [
     "register_metric",
     "register_prompts",
     "register_tokenized_model",
+    "run_tests",
 ]
 HEAVY = ["mlflow", "pandas", "numpy", "matplotlib", "altair", "ipywidgets", "pydantic", "IPython", "sqlalchemy"]
 HEAVY += ["httpx", "fastapi", "tenacity"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,8 +18,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from hokusai_nb.config import Settings
+from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.schema import prompt_verbs, registrations, verbs
 from hokusai_nb.schema.arguments import arguments
+from hokusai_nb.schema.events import EventType
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -170,6 +173,48 @@ def test_commit_hooks_are_local_and_need_no_network():
     assert {hook["language"] for repo in hooks["repos"] for hook in repo["hooks"]} == {"system"}
 
 
+def blocks_of_prompts():
+    """The YAML that the README shows of prompts: a file with one, the hook, the workflow."""
+    section = README.split("\n## Prompts\n", 1)[1].split("\n### ", 1)[0]
+    prompt, hook, workflow = re.findall(r"^```yaml\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    (path,) = re.findall(r"files such as `(prompts/[\w./-]+)`", section)
+    return path, prompt, yaml.safe_load(hook), yaml.safe_load(workflow)
+
+
+def test_the_hook_that_the_readme_shows_is_the_one_that_the_repository_offers():
+    (offered,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    path, _, shown, _ = blocks_of_prompts()
+    (local,) = shown["repos"]
+    (hook,) = local["hooks"]
+    assert hook.pop("entry") == " ".join([offered["entry"], *offered["args"]])
+    assert local["repo"] == "local"
+    assert hook.pop("language") == "system"
+    assert hook == {key: offered[key] for key in hook}
+    assert re.search(hook["files"], path)
+
+
+@pytest.mark.slow
+def test_the_workflow_that_the_readme_shows_registers_and_promotes_the_prompt_that_it_shows(store, tmp_path):
+    path, prompt, _, workflow = blocks_of_prompts()
+    (tmp_path / path).parent.mkdir()
+    (tmp_path / path).write_text(prompt, encoding="utf-8")
+    known = {"vars.MLFLOW_TRACKING_URI": store, "secrets.HOKUSAI_API_KEY": ""}
+    here = {"CI": "true", "GITHUB_SHA": "0123abcd", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    ran = []
+    for job in workflow["jobs"].values():
+        given = {key: known[value.strip("${ }")] for key, value in job.get("env", {}).items()}
+        for line in (step["run"] for step in job["steps"] if step.get("run", "").startswith("hokusai ")):
+            env = {**os.environ, "MLFLOW_TRACKING_URI": "", **here, **given}
+            command = ["bash", "-ec", line]
+            done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, env=env)
+            assert done.returncode == 0, done.stderr
+            ran.append(line.split()[2])
+    assert ran == ["validate", "register", "promote"]
+    found = PromptModel.load_from_registry("persona/founder/hook", stage="production")
+    assert found.render(name="Ada", count=3) == "Hi Ada, 3 people read this."
+    assert [entry.why for entry in found.get_history()] == ["registered for staging", "0123abcd"]
+
+
 def test_no_tracked_file_holds_a_path_of_a_machine():
     line = ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard"]
     files = subprocess.run(line, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
@@ -213,13 +258,18 @@ def test_a_notebook_is_committed_as_it_ran_from_top_to_bottom(path):
     assert any(cell["outputs"] for cell in code)
 
 
+CONSOLE_LINE = re.compile(rf"\S+Z ({'|'.join(EventType)}) ")
+"""An event that the console is told of."""
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_shows_errors_only_where_it_means_to(path):
     code = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     for cell in code:
         failed = any(output["output_type"] == "error" for output in cell["outputs"])
         assert failed == ("raises-exception" in cell["metadata"].get("tags", [])), "".join(cell["source"])
-        warned = any(output.get("name") == "stderr" for output in cell["outputs"])
+        lines = [line for output in cell["outputs"] if output.get("name") == "stderr" for line in output["text"]]
+        warned = [line for line in lines if not CONSOLE_LINE.match(line)]
         assert not warned, "".join(cell["source"])
 
 

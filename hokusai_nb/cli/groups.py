@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from hokusai_nb import errors
+from hokusai_nb.cli.spelling import as_options
 from hokusai_nb.log import write_json_lines
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except errors.HokusaiError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {as_options(str(error), ctx.info_name)}", err=True)
             sys.exit(exit_code(error))
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)

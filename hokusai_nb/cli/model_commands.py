@@ -10,6 +10,8 @@ import click
 from hokusai_nb.cli.options import takes
 from hokusai_nb.cli.places import database_option, json_option, mlflow_option, print_record, token_store
 from hokusai_nb.core.token_report import token_report
+from hokusai_nb.schema.arguments import pairs_in
+from hokusai_nb.schema.problems import raise_for
 from hokusai_nb.schema.verbs import Compare, Models, ShowLineage
 from hokusai_nb.site.store import statuses_of
 
@@ -102,13 +104,8 @@ def plot(name: str, file: Path, kind: str, mlflow_uri: str | None) -> None:
 @json_option
 def tag(name: str, version: str, tags: tuple[str, ...], mlflow_uri: str | None, as_json: bool) -> None:
     """Set tags of a version; the whole set of tags must stay valid."""
-    pairs = {}
-    for text in tags:
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            msg = f"{text!r} is not of the form KEY=VALUE"
-            raise click.BadParameter(msg, param_hint="KEY=VALUE")
-        pairs[key] = value
+    pairs, problems = pairs_in(tags, "A tag", "KEY=VALUE", "tags")
+    raise_for(problems)
     print_record(_registry(mlflow_uri).update_model_tags(name, version, pairs), as_json=as_json)
 
 

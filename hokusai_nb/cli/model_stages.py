@@ -8,6 +8,7 @@ import click
 
 from hokusai_nb.cli.options import takes
 from hokusai_nb.cli.places import json_option, mlflow_option, print_record
+from hokusai_nb.cli.targets import say_where
 from hokusai_nb.schema.prompt_verbs import Promote, Rollback
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def _registry(mlflow_uri: str | None) -> ModelRegistry:
 @mlflow_option
 def promote(verb: Promote, mlflow_uri: str | None) -> None:
     """Promote a version of a model by one stage: from dev to staging, from there to production."""
+    say_where(mlflow_uri)
     moved = _registry(mlflow_uri).promote(verb.name, verb.version, verb.to, verb.why)
     print_record(moved, as_json=verb.as_json)
 
@@ -36,6 +38,7 @@ def promote(verb: Promote, mlflow_uri: str | None) -> None:
 @mlflow_option
 def rollback(verb: Rollback, mlflow_uri: str | None) -> None:
     """Take the version of a model out of a stage, and put the one before it back."""
+    say_where(mlflow_uri)
     moved = _registry(mlflow_uri).rollback(verb.name, verb.to, verb.why, stage=verb.stage)
     print_record(moved, as_json=verb.as_json)
 

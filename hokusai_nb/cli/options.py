@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -19,9 +19,22 @@ if TYPE_CHECKING:
     from hokusai_nb.schema.arguments import Argument
     from hokusai_nb.schema.verbs import Verb
 
-__all__ = ["takes"]
+__all__ = ["options_of", "takes"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def options_of(verb: type[Verb], *fields: str) -> Callable[[F], F]:
+    """Give a function some options of a verb as they are, each named like its field."""
+    wanted = {a.field: a for a in arguments(verb)}
+
+    def decorate(function: F) -> F:
+        decorated: Callable[..., Any] = function
+        for field in reversed(fields):
+            decorated = _parameter(wanted[field])(decorated)
+        return cast("F", decorated)
+
+    return decorate
 
 
 def takes(verb: type[Verb]) -> Callable[[F], Callable[..., Any]]:
@@ -57,7 +70,7 @@ def _made(verb: type[Verb], shown: list[Argument], values: dict[str, Any]) -> Ve
     for argument in shown:
         value = values[argument.field]
         if argument.kind == "pairs":
-            stated[argument.field], problems = pairs_in(argument, value)
+            stated[argument.field], problems = pairs_in(value, argument.flag, argument.metavar, argument.field)
             raise_for(problems)
         elif value is not None and not (argument.kind == "switch" and value is False):
             stated[argument.field] = value
@@ -80,6 +93,7 @@ def _parameter(argument: Argument) -> Callable[[Callable[..., Any]], Callable[..
         metavar=argument.metavar,
         required=argument.required,
         multiple=argument.kind == "pairs",
+        type=click.Choice(argument.choices) if argument.choices else None,
         help=argument.help,
         shell_complete=_complete(argument),
     )

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from hokusai_nb.cli.groups import exit_code
+from hokusai_nb.cli.options import options_of, takes
 from hokusai_nb.cli.places import json_option, mlflow_option, print_record
-from hokusai_nb.cli.prompt_reports import as_github, as_json_text, as_text, summary
+from hokusai_nb.cli.prompt_reports import as_github, as_json_text, as_text, passed_over, summary
+from hokusai_nb.cli.spelling import as_options
+from hokusai_nb.cli.targets import point_at, say_where
 from hokusai_nb.config import called_from_kernel
 from hokusai_nb.errors import ValidationError
 from hokusai_nb.schema.display import plain_table, printable
 from hokusai_nb.schema.problems import Problem
+from hokusai_nb.schema.prompt_verbs import Further, Promote, Rollback
 from hokusai_nb.schema.prompts import ModelStage
+from hokusai_nb.schema.versioning import Bump
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,17 +28,16 @@ if TYPE_CHECKING:
     from hokusai_nb.core.prompt_batches import PromptResult
     from hokusai_nb.core.prompt_files import PromptFiles
     from hokusai_nb.core.prompt_plan import PlannedPrompt
-    from hokusai_nb.schema.versioning import Bump
 
-__all__ = ["point_at", "promote", "register", "rollback", "validate"]
+__all__ = ["promote", "register", "rollback", "validate"]
 
 WRONG = 2
 """Exit code where files are wrong, as for any invalid value."""
 
-paths_argument = click.argument("paths", metavar="PATHS...", nargs=-1, required=True)
+# What is wrong with a path is told by whoever reads it, with the others.
+paths_argument = click.argument("paths", metavar="PATHS...", nargs=-1, required=True, type=click.Path())
 skip_option = click.option("--skip-others", is_flag=True, help="Pass over named files that hold no prompt.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-why_option = click.option("--why", default="", metavar="TEXT", help="Why; kept in the history.")
 
 
 @click.command()
@@ -51,7 +55,8 @@ why_option = click.option("--why", default="", metavar="TEXT", help="Why; kept i
 def validate(paths: tuple[str, ...], form: str, skip_others: bool, strict: bool) -> None:
     """Check the prompts in files and folders; nothing is contacted.
 
-    PATHS are files and folders. Of a folder, files without a prompt are passed over. What is wrong is printed as
+    PATHS are files and folders. Of a folder, files that have nothing of a prompt are passed over and named on stderr;
+    that no file of it has one is an error, unless --skip-others is given. What is wrong is printed as
     file:line:column: message, of a notebook as file:cell N:line:column: message. `hokusai prompt --help` says how
     files are written.
     """
@@ -71,26 +76,18 @@ def _read(paths: Sequence[str], *, skip_others: bool) -> PromptFiles:
     return read_prompt_files(paths, lenient=skip_others)
 
 
-def point_at(mlflow_uri: str | None) -> None:
-    """Have this process work on the store that the option names."""
-    if mlflow_uri:
-        from hokusai_nb.core.prompt_setup import configure_mlflow_with_registry  # noqa: PLC0415 - imports MLflow
-
-        configure_mlflow_with_registry(mlflow_uri, autolog=False)
-
-
 @click.command()
 @paths_argument
 @click.option(
     "--stage",
-    type=click.Choice(["dev", "staging"]),
-    default="dev",
+    type=click.Choice([ModelStage.DEV.value, ModelStage.STAGING.value]),
+    default=ModelStage.DEV.value,
     show_default=True,
     help="With staging, the last version of each prompt is promoted there, unless it was promoted before.",
 )
 @click.option(
     "--bump",
-    type=click.Choice(["major", "minor", "patch"]),
+    type=click.Choice(get_args(Bump)),
     help="Step of prompts that say neither version nor bump; the smallest that the change warrants if left out.",
 )
 @click.option("--allow-breaking", is_flag=True, help="Accept a version that says less than the change means.")
@@ -113,15 +110,17 @@ def register(
     """Register the prompts in files and folders.
 
     All of them are checked first, each by itself and against the registry; if any is refused, nothing is
-    registered. What is registered already with the same content is no change. A terminal is asked before anything
-    is written, unless --yes is given.
+    registered. What is registered already with the same content is no change. At a terminal you are asked before
+    anything is written, unless --yes is given; where there is none, nobody is asked.
     """
     found = _read(paths, skip_others=skip_others)
     click.echo(as_text(found.problems), err=True) if found.problems else None
     if found.errors:
-        click.echo(f"{summary(found)} Nothing was registered.", err=True)
+        click.echo(f"{summary(found)}\nNothing was registered.", err=True)
         sys.exit(WRONG)
+    click.echo(passed_over(found), err=True) if found.passed_over else None
     point_at(mlflow_uri)
+    say_where(mlflow_uri)
     from hokusai_nb.core.prompt_plan import carry_out, plan_registration  # noqa: PLC0415 - imports MLflow
 
     planned = plan_registration(found.prompts, bump=bump, allow_breaking=allow_breaking, stage=ModelStage(stage))
@@ -130,7 +129,7 @@ def register(
         if sys.stdin.isatty() and not yes and not called_from_kernel():
             click.echo(_table(planned), err=True)
             counted = "1 change" if len(changes) == 1 else f"{len(changes)} changes"
-            click.confirm(f"Carry out {counted}?", abort=True, err=True)
+            _ask(f"Carry out {counted}?")
         progress = sys.stderr.isatty() and not as_json and not called_from_kernel()
         planned = carry_out(planned, allow_breaking=allow_breaking, progress=progress)
     click.echo(json.dumps([_told(one) for one in planned], indent=2) if as_json else _table(planned))
@@ -144,7 +143,7 @@ def _end(planned: Sequence[PlannedPrompt]) -> None:
         problems = error.problems if isinstance(error, ValidationError) else ()
         told = [one.given.entry.told(problem) for problem in problems if isinstance(problem, Problem)]
         told = told or [one.given.entry.told(Problem(field="", what=error.what, hint=error.hint))]
-        click.echo(_spelled(as_text(told)), err=True)
+        click.echo(as_options(as_text(told)), err=True)
     if errors:
         if not any(one.done for one in planned):
             click.echo("Nothing was registered.", err=True)
@@ -163,7 +162,7 @@ def _told(one: PlannedPrompt) -> dict[str, Any]:
         "stage": _stage(one),
         "mlflow_version": one.record.mlflow_version,
         "error": error.what if error else None,
-        "hint": _spelled(error.hint) if error else None,
+        "hint": as_options(error.hint) if error else None,
     }
 
 
@@ -184,15 +183,10 @@ def _table(planned: Sequence[PlannedPrompt]) -> str:
     return plain_table(rows, ("Prompt", "Version", "After", "State", "Stage", "File")) if rows else "No prompts."
 
 
-def _spelled(hint: str) -> str:
-    """Return what to try in the words of this command."""
-    return hint.replace("allow_breaking=True", "--allow-breaking")
-
-
 @click.command()
 @click.argument("names", metavar="[NAMES]...", nargs=-1)
-@click.option("--to", type=click.Choice(["staging", "production"]), required=True, help="Stage to promote to.")
-@why_option
+@click.option("--to", type=click.Choice(get_args(Further)), required=True, help="Stage to promote them to.")
+@options_of(Promote, "why")
 @click.option("--prefix", default="", metavar="TEXT", help="Without NAMES: only names that begin with this.")
 @click.option(
     "--require",
@@ -202,11 +196,11 @@ def _spelled(hint: str) -> str:
 )
 @yes_option
 @mlflow_option
-@json_option
+@options_of(Promote, "as_json")
 def promote(
     names: tuple[str, ...],
     to: str,
-    why: str,
+    why: str | None,
     prefix: str,
     require: tuple[str, ...],
     yes: bool,
@@ -216,17 +210,18 @@ def promote(
     """Promote prompts by one stage.
 
     Each of NAMES is a prompt, or NAME@VERSION; without a version it is the newest of dev, or the one in staging.
-    Without NAMES all that can be promoted is, after a question.
+    Without NAMES all that can be promoted is, after a question; give --yes where nobody can answer it.
     """
     if names and prefix:
         what = "--prefix chooses among all prompts; it does not go with names."
         raise click.UsageError(what)
     point_at(mlflow_uri)
+    say_where(mlflow_uri)
     from hokusai_nb.core.prompt_batches import promote_prompts  # noqa: PLC0415 - imports MLflow
 
     items = [_item(name) for name in names] if names else _all_that_can(to, prefix, yes=yes)
     progress = sys.stderr.isatty() and not as_json and not called_from_kernel()
-    results = promote_prompts(items, to, why=why, require=require, progress=progress)
+    results = promote_prompts(items, to, why=why or "", require=require, progress=progress)
     told = [_moved(item, result, to) for item, result in zip(items, results, strict=True)]
     if as_json:
         click.echo(json.dumps(told, indent=2))
@@ -237,10 +232,26 @@ def promote(
         click.echo(f"Nothing can be promoted to {to}.")
     errors = [result.error for result in results if result.error]
     for error in errors:
-        lines = [f"Error: {error.what}", *error.hint.splitlines()]
+        lines = [f"Error: {error.what}", *as_options(error.hint).splitlines()]
         click.echo("\n  ".join(map(printable, lines)), err=True)
     if errors:
         sys.exit(exit_code(errors[0]))
+
+
+def _ask(question: str) -> None:
+    """Go on if the answer is yes.
+
+    Raises:
+        Abort: It is no.
+        UsageError: There is none.
+    """
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        msg = "Nobody answered, and nothing was changed. Give --yes where nobody can be asked."
+        raise click.UsageError(msg) from None
+    if not agreed:
+        raise click.Abort
 
 
 def _item(name: str) -> str | tuple[str, str]:
@@ -255,7 +266,7 @@ def _all_that_can(to: str, prefix: str, *, yes: bool) -> list[tuple[str, str]]:
     if found and not yes:
         rows = [(name, version, holder or "–") for name, version, holder in found]
         click.echo(plain_table(rows, ("Prompt", "Version", f"In {to} now")), err=True)
-        click.confirm(f"Promote {len(found)} to {to}?", abort=True, err=True)
+        _ask(f"Promote {len(found)} to {to}?")
     return [(name, version) for name, version, _ in found]
 
 
@@ -268,23 +279,20 @@ def _moved(item: str | tuple[str, str], result: PromptResult, to: str) -> dict[s
         "stage": to if done else None,
         "state": "failed" if error else "promoted",
         "error": error.what if error else None,
-        "hint": _spelled(error.hint) if error else None,
+        "hint": as_options(error.hint) if error else None,
     }
 
 
 @click.command()
-@click.argument("name")
-@click.option("--to", metavar="VERSION", help="Earlier version of the stage; the last before this one if left out.")
-@click.option("--stage", type=click.Choice(["staging", "production"]), default="production", show_default=True)
-@why_option
+@takes(Rollback)
 @mlflow_option
-@json_option
-def rollback(name: str, to: str | None, stage: str, why: str, mlflow_uri: str | None, as_json: bool) -> None:
-    """Put back the version that a stage of a prompt held before."""
+def rollback(verb: Rollback, mlflow_uri: str | None) -> None:
+    """Take the version of a prompt out of a stage, and put the one before it back."""
     point_at(mlflow_uri)
+    say_where(mlflow_uri)
     from hokusai_nb.core.prompts import PromptModel  # noqa: PLC0415 - imports MLflow
+    from hokusai_nb.core.registry import ModelRegistry  # noqa: PLC0415 - imports MLflow
 
-    here = PromptModel.load_from_registry(name, stage=stage, refresh=True)
-    back = here.rollback(to, why)
-    _ = back.stage  # asked for, so that the record shows it
-    print_record(back.record, as_json=as_json)
+    PromptModel.load_from_registry(verb.name, refresh=True)  # a model's name is none of a prompt
+    moved = ModelRegistry(mlflow_uri).rollback(verb.name, verb.to, verb.why, stage=verb.stage)
+    print_record(moved, as_json=verb.as_json)

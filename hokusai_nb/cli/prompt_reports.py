@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from hokusai_nb.core.prompt_files import PromptFiles
     from hokusai_nb.schema.prompt_places import FileProblem
 
-__all__ = ["as_github", "as_json_text", "as_text", "summary"]
+__all__ = ["as_github", "as_json_text", "as_text", "passed_over", "summary"]
+
+SHOWN_OTHERS = 10
 
 
 def as_text(problems: Iterable[FileProblem]) -> str:
@@ -42,6 +44,7 @@ def as_json_text(found: PromptFiles) -> str:
             for prompt in found.prompts
         ],
         "problems": [problem.model_dump() for problem in found.problems],
+        "passed_over": list(found.passed_over),
         "errors": len(found.errors),
         "warnings": len(found.warnings),
     }
@@ -79,10 +82,19 @@ def _property(text: str) -> str:
 
 
 def summary(found: PromptFiles) -> str:
-    """Return one sentence that counts what was found."""
+    """Return a line that counts what was found, and one that names the files without a prompt."""
     counted = f"{_count(found.prompts, 'prompt')} in {_count(found.files, 'file')}"
     wrong = f"{_count(found.errors, 'error')}, {_count(found.warnings, 'warning')}"
-    return f"{counted}: {wrong}."
+    return "\n".join(filter(None, [f"{counted}: {wrong}.", passed_over(found)]))
+
+
+def passed_over(found: PromptFiles) -> str:
+    """Return a line that names the files without a prompt; empty where there is none."""
+    others = found.passed_over
+    if not others:
+        return ""
+    more = f" and {len(others) - SHOWN_OTHERS:,} more" if len(others) > SHOWN_OTHERS else ""
+    return f"Passed over, without a prompt: {', '.join(map(printable, others[:SHOWN_OTHERS]))}{more}."
 
 
 def _count(of: Sequence[object], word: str) -> str:

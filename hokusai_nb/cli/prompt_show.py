@@ -10,19 +10,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hokusai_nb.cli.places import json_option, mlflow_option, print_record
-from hokusai_nb.cli.prompt_commands import point_at
-from hokusai_nb.errors import ModelValidationError, ValidationError
+from hokusai_nb.cli.targets import point_at
+from hokusai_nb.errors import ModelNotFoundError, ModelValidationError, ValidationError
+from hokusai_nb.schema.arguments import pairs_in
 from hokusai_nb.schema.display import printable
-from hokusai_nb.schema.problems import Problem, quoted, quoted_path
-from hokusai_nb.schema.prompt_cells import typed_value
+from hokusai_nb.schema.frozen import FrozenDict
+from hokusai_nb.schema.problems import Problem, quoted, quoted_path, raise_for
+from hokusai_nb.schema.prompt_comparison import compare_prompts
+from hokusai_nb.schema.prompts import ModelStage
+from hokusai_nb.widgets.prompt_values import render_texts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hokusai_nb.core.prompts import PromptModel
+    from hokusai_nb.schema.prompt_comparison import PromptComparison
     from hokusai_nb.schema.prompt_entries import FilePrompt
+    from hokusai_nb.schema.templates import Template
 
 __all__ = ["diff", "history", "lineage", "list_prompts", "render"]
 
-STAGES = ("dev", "staging", "production")
 MAX_VALUES_BYTES = 10_000_000
 
 name_option = click.option("--name", metavar="NAME", help="Which prompt of a file that holds several.")
@@ -64,7 +71,7 @@ def _registered(name: str, version: str | None = None, stage: str | None = None)
     """Return a registered version; a stage may stand in the version's place."""
     from hokusai_nb.core.prompts import PromptModel  # noqa: PLC0415 - imports MLflow
 
-    if version in STAGES and stage is None:
+    if version in tuple(ModelStage) and stage is None:
         version, stage = None, version
     return PromptModel.load_from_registry(name, version, stage)
 
@@ -82,29 +89,61 @@ def diff(
     """Put two versions of a prompt side by side.
 
     NAME V1 V2 compares two versions, NAME V1 one with the newest, NAME the newest with the one before it. FILE
-    compares what a file holds with the newest version, FILE V1 with another. V1 and V2 are versions, MLflow's
-    numbers, or dev, staging and production.
+    compares what a file holds with the newest version, FILE V1 with another; a prompt that is not registered yet is
+    all new. V1 and V2 are versions, MLflow's numbers, or dev, staging and production. --json prints an object for
+    NAME and a list for FILE.
     """
     point_at(mlflow_uri)
     if _is_file(what):
         if second is not None:
             msg = "A file is compared with one version."
             raise click.UsageError(msg)
-        pairs = [(_registered(one.name, first), _model(one)) for one in _in_file(what, name)]
+        found = [_with_registered(_model(one), first) for one in _in_file(what, name)]
     else:
-        newest = _registered(what, second)
-        before = _registered(what, first) if first else newest.get_parent_version()
-        if before is None:
-            msg = f"{what} {newest.version} is the first version: there is none before it."
-            raise _refused(msg, "Give two versions.", "first")
-        pairs = [(before, newest)]
-    found = [(old, new, old.compare_with(new)) for old, new in pairs]
+        found = [_of_versions(what, first, second)]
     if as_json:
-        told = [{"name": o.name, "from": o.version, "to": n.version, **both.parts} for o, n, both in found]
+        told = [
+            {"name": both.second.name, "from": None if new else both.first.version, "to": both.second.version}
+            | (dict(both.parts) if not new else _all_added(both))
+            for both, new in found
+        ]
         click.echo(json.dumps(told if _is_file(what) else told[0], indent=2))
         return
-    for _, _, both in found:
-        print_record(both, as_json=False)
+    for both, new in found:
+        if new:
+            head = f"{both.second.name} {both.second.version} is new: there is no version to compare it with."
+            lines = [head, *_all_added(both)["template_diff"]["text_diff"].split("\n")]
+            click.echo("\n".join(map(printable, lines)))
+        else:
+            print_record(both, as_json=False)
+
+
+def _of_versions(name: str, first: str | None, second: str | None) -> tuple[PromptComparison, bool]:
+    newest = _registered(name, second)
+    before = _registered(name, first) if first else newest.get_parent_version()
+    if before is None:
+        msg = f"{name} {newest.version} is the first version: there is none before it."
+        raise _refused(msg, "Give two versions.", "first")
+    return before.compare_with(newest), False
+
+
+def _with_registered(new: PromptModel, version: str | None) -> tuple[PromptComparison, bool]:
+    """Return a comparison with a registered version, or with nothing where there is none; and which of the two."""
+    try:
+        return _registered(new.name, version).compare_with(new), False
+    except ModelNotFoundError:
+        if version is not None:
+            raise
+        empty = new.record.model_copy(update={"template": "", "metadata": FrozenDict()})
+        return compare_prompts(empty, new.record), True
+
+
+def _all_added(both: PromptComparison) -> dict[str, Any]:
+    """Return what differs from nothing at all."""
+    lines = both.second.template.split("\n")
+    head = ["--- nothing", f"+++ {both.second.version}", f"@@ -0,0 +1,{len(lines)} @@"]
+    text = "\n".join([*head, *(f"+{line}" for line in lines)])
+    return {**both.parts, "template_diff": {**both["template_diff"], "text_diff": text}, "version_step": None}
 
 
 def _model(given: FilePrompt) -> PromptModel:
@@ -119,9 +158,13 @@ def _model(given: FilePrompt) -> PromptModel:
 @click.command()
 @click.argument("what", metavar="NAME|FILE")
 @click.option("--set", "pairs", metavar="K=V", multiple=True, help="Value of a variable; may be given several times.")
-@click.option("--values", metavar="FILE", help="JSON file with an object of values; --set goes before it.")
+@click.option(
+    "--values", type=click.Path(), metavar="FILE", help="JSON file with an object of values; --set goes before it."
+)
 @click.option("--version", metavar="VERSION", help="Version of NAME; the newest if left out.")
-@click.option("--stage", type=click.Choice(STAGES), help="Stage of NAME, in place of a version.")
+@click.option(
+    "--stage", type=click.Choice([stage.value for stage in ModelStage]), help="Stage of NAME, in place of a version."
+)
 @name_option
 @mlflow_option
 def render(
@@ -135,25 +178,31 @@ def render(
 ) -> None:
     """Print a template with values in place, and nothing else.
 
-    Numbers, true, false, null, lists and objects of JSON are what they say, anything else is text. At a terminal,
-    control characters are spelled out; a pipe gets the text as it is. A FILE is rendered without the registry.
+    What --set gives is text, and what else the variable's field needs where text does not fit it: a number for
+    {n:.2f}, a date for {day:%d.%m.}, JSON for {user[name]}. At a terminal, control characters are spelled out; a pipe
+    gets the text as it is. A FILE is rendered without the registry.
     """
-    given = {**(_values_in(values) if values else {}), **_pairs(pairs)}
+    given = _values_in(values) if values else {}
+    texts, problems = pairs_in(pairs, "--set", "K=V", "set")
+    raise_for(problems)
     if not _is_file(what):
         point_at(mlflow_uri)
-        text = _registered(what, version, stage).render(**given)
+        found = _registered(what, version, stage)
+        text = found.render(**_converted(found.record.parsed, texts, given))
     else:
         if version or stage:
             msg = "--version and --stage choose among registered versions, not in a file."
             raise click.UsageError(msg)
-        text = _from_file(what, name, given)
+        template = _in_only(what, name)
+        text = template.render(_converted(template, texts, given))
     if sys.stdout.isatty():
         text = "\n".join(printable(line) for line in text.split("\n"))
     text = text.encode(errors="backslashreplace").decode()  # half a surrogate pair cannot be written
     click.echo(text, nl=not text.endswith("\n"), color=True)  # else click takes out what looks like a colour
 
 
-def _from_file(path: str, name: str | None, given: dict[str, Any]) -> str:
+def _in_only(path: str, name: str | None) -> Template:
+    """Return the template of the only prompt of a file that has the name."""
     from hokusai_nb.schema.templates import parse_template  # noqa: PLC0415 - the others ask the registry
 
     found = _in_file(path, name)
@@ -161,18 +210,19 @@ def _from_file(path: str, name: str | None, given: dict[str, Any]) -> str:
         named = ", ".join(f"{prompt.name} {prompt.version or ''}".rstrip() for prompt in found)
         msg = f"{quoted_path(path)} holds several prompts: {named}."
         raise _refused(msg, "Choose one with --name.", "name")
-    return parse_template(found[0].template).render(given)
+    return parse_template(found[0].template)
 
 
-def _pairs(pairs: tuple[str, ...]) -> dict[str, Any]:
-    found = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            msg = f"{pair!r} is not of the form K=V"
-            raise click.BadParameter(msg, param_hint="--set")
-        found[key] = typed_value(value)
-    return found
+def _converted(template: Template, texts: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that texts stand for, over those that are values already.
+
+    Raises:
+        ModelValidationError: A text does not fit its variable's fields.
+    """
+    found = render_texts(template, texts)
+    if found.problems:
+        raise ModelValidationError(list(found.problems.values()))
+    return {**given, **texts, **found.values}
 
 
 def _values_in(path: str) -> dict[str, Any]:
@@ -205,7 +255,11 @@ def list_prompts(prefix: str, mlflow_uri: str | None, as_json: bool) -> None:
     point_at(mlflow_uri)
     from hokusai_nb.core.prompts import PromptModel  # noqa: PLC0415 - imports MLflow
 
-    print_record(PromptModel.list(prefix), as_json=as_json)
+    found = PromptModel.list(prefix)
+    if as_json:  # a list does not ask for what was promoted when, and must not say that it was nothing
+        click.echo(found.model_dump_json(indent=2, exclude={"entries": {"__all__": {"history"}}}))
+    else:
+        print_record(found, as_json=False)
 
 
 @click.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
+from hokusai_nb.core.twins import given_up
 from hokusai_nb.errors import HokusaiError, RegistryError, ValidationError
 from hokusai_nb.log import logger
 from hokusai_nb.schema.problems import Problem, quoted
@@ -105,8 +106,9 @@ def register_many(
     try:
         futures: list[Future[BulkResult]] = [pool.submit(one, *pair) for pair in enumerate(records)]
         for _ in tqdm(as_completed(futures), total=len(futures), desc="Registering", disable=not progress):
-            pass
+            if given_up():
+                return []  # nobody hears of it
         return [f.result() for f in futures]
     finally:
-        # On an interrupt what has begun is finished and the rest is not begun.
+        # On an interrupt, or where nobody waits any longer, what has begun is finished and the rest is not begun.
         pool.shutdown(wait=True, cancel_futures=True)

@@ -9,9 +9,9 @@ from hokusai_nb.backends.mlflow import model_stages, versions
 from hokusai_nb.core import prompt_loading, stage_moving
 from hokusai_nb.core.prompt_cache import CACHE
 from hokusai_nb.core.prompt_moving import PromptShelf, candidate
-from hokusai_nb.core.prompt_rules import check_why, parse_stage, refused
-from hokusai_nb.core.stage_rules import Candidate
-from hokusai_nb.errors import ConflictError, ModelNotFoundError
+from hokusai_nb.core.prompt_rules import parse_stage, refused
+from hokusai_nb.core.stage_rules import Candidate, check_why
+from hokusai_nb.errors import ModelNotFoundError
 from hokusai_nb.schema.problems import quoted
 from hokusai_nb.schema.promotions import Promotion
 from hokusai_nb.schema.prompt_names import shown_name, stored_name
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hokusai_nb.backends.mlflow.stages import Move, Standing
     from hokusai_nb.schema.records import RegisteredModel
 
-__all__ = ["history", "is_prompt", "promote", "roll_back"]
+__all__ = ["history", "is_prompt", "promote", "roll_back", "to_promote"]
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,14 @@ class _Models:
     def newest(self, standing: Standing[Any]) -> Candidate | None:
         return self._candidate(standing.newest) if standing.newest else None
 
-    def numbered(self, number: int, *, refresh: bool = False) -> Candidate | None:
-        del refresh  # models are not cached
+    def numbered(self, number: int) -> Candidate | None:
         try:
             return self.find(str(number))
         except ModelNotFoundError:
             return None
+
+    def is_there(self, version: Candidate) -> bool:
+        return self.numbered(version.number) is not None
 
     def change(self, decide: Callable[[Any], Sequence[Move]]) -> None:
         model_stages.change_stages(self.backend, self.name, decide)
@@ -65,13 +67,11 @@ class _Models:
 class _Prompts(PromptShelf):
     """The versions of one prompt in a store."""
 
-    kind: Literal["prompt"] = "prompt"
-
     def standing(self) -> Standing[Any] | None:
         return CACHE.standing(self.backend, self.name, refresh=True)
 
     def find(self, version: str) -> Candidate:
-        return candidate(prompt_loading.find(self.backend, self.name, version)[0])
+        return candidate(prompt_loading.find(self.backend, self.name, version, refresh=True)[0])
 
     def newest(self, standing: Standing[Any]) -> Candidate | None:
         return candidate(standing.newest) if standing.newest else None
@@ -109,28 +109,42 @@ def _shelf(backend: Backend, name: str) -> tuple[_Shelf, Standing[Any]]:
 
 
 def promote(backend: Backend, name: str, version: object = None, to: object = None, why: str = "") -> Promotion:
-    """Promote a version of a model or a prompt by one stage.
+    """Promote a version of a model or a prompt by one stage; one that has come as far already stays where it is.
+
+    So the same call again changes nothing, and none puts anything into production that does not say so.
 
     Args:
         backend: Where it is.
         name: The model or the prompt.
-        version: Which one; if left out, the one in staging where it can go on to production, else the newest.
-        to: ``staging`` or ``production``; the stage after the one that the version is in if left out.
+        version: Which one; the one that `to_promote` tells if left out.
+        to: ``staging`` or ``production``; staging if left out.
         why: The reason, for the history.
 
     Raises:
         ModelNotFoundError: There is no such name or version.
         ModelValidationError: A stage would be skipped, or a later version is there.
-        ConflictError: It is in production already and no stage was named, or somebody else changed the
-            stages at the same time.
+        ConflictError: Somebody else changed the stages at the same time.
     """
     check_why(why)
-    goal = None if to is None else _goal(to, field="to")
+    goal = ModelStage.STAGING if to is None else _goal(to, field="to")
     shelf, standing = _shelf(backend, name)
-    chosen = _furthest(shelf, standing, goal) if version is None else shelf.find(str(version))
-    goal = goal or _next_stage(shelf, chosen, standing.stage_of(chosen.number))
+    chosen = _to_promote(shelf, standing, goal) if version is None else shelf.find(str(version))
+    at = standing.stage_of(chosen.number)
+    if at is ModelStage.PRODUCTION:
+        return _told(shelf, chosen, at, ())
     moves = stage_moving.promote(shelf, chosen, goal, why)
     return _told(shelf, chosen, goal, moves)
+
+
+def to_promote(backend: Backend, name: str, goal: ModelStage) -> str:
+    """Return the version that a name alone stands for: to staging the newest, to production the one in staging.
+
+    Where nothing is in staging, it is the newest for production, too: it may be there already.
+
+    Raises:
+        ModelNotFoundError: There is no such name, or it has no version.
+    """
+    return _to_promote(*_shelf(backend, name), goal).version
 
 
 def roll_back(backend: Backend, name: str, to: object = None, stage: object = None, why: str = "") -> Promotion:
@@ -155,6 +169,11 @@ def roll_back(backend: Backend, name: str, to: object = None, stage: object = No
     at = next((s for s in stages if standing.number_in(s)), None)
     number = standing.number_in(at) if at else None
     held = shelf.numbered(number) if number else None
+    if at and number and not held and shelf.kind == "prompt":
+        what = (
+            f"Cannot roll back {shelf.name}: {at.value} has MLflow's version {number}, which has no semantic version."
+        )
+        raise refused(what, "Take it out with MLflow, or register its text as a version of its own.", field="stage")
     if at is None or held is None:
         where = wanted.value if wanted else "staging or production"
         what = f"Nothing to roll back: {shelf.kind} {shelf.name} has no version in {where}."
@@ -181,30 +200,13 @@ def _goal(value: object, *, field: str) -> ModelStage:
     return stage
 
 
-def _furthest(shelf: _Shelf, standing: Standing[Any], goal: ModelStage | None) -> Candidate:
-    """Return the version in staging where it can go on, else the newest."""
-    waiting = None if goal is ModelStage.STAGING else _holder(shelf, standing, ModelStage.STAGING)
-    if waiting:
-        above = _holder(shelf, standing, ModelStage.PRODUCTION)
-        if goal or above is None or above.rank <= waiting.rank:
-            return waiting
-    newest = shelf.newest(standing)
-    if newest is None:
+def _to_promote(shelf: _Shelf, standing: Standing[Any], goal: ModelStage) -> Candidate:
+    number = standing.number_in(ModelStage.STAGING) if goal is ModelStage.PRODUCTION else None
+    chosen = (shelf.numbered(number) if number else None) or shelf.newest(standing)
+    if chosen is None:
         what = f"{shelf.kind.capitalize()} {quoted(shelf.name)} has no version."
         raise ModelNotFoundError(what, "Register one first.")
-    return newest
-
-
-def _holder(shelf: _Shelf, standing: Standing[Any], stage: ModelStage) -> Candidate | None:
-    number = standing.number_in(stage)
-    return shelf.numbered(number) if number else None
-
-
-def _next_stage(shelf: _Shelf, chosen: Candidate, at: ModelStage) -> ModelStage:
-    if at is ModelStage.PRODUCTION:
-        what = f"Nothing to promote: {shelf.kind} {chosen.name} {chosen.version} is in production already."
-        raise ConflictError(what, "Register a later version first.")
-    return ModelStage.STAGING if at is ModelStage.DEV else ModelStage.PRODUCTION
+    return chosen
 
 
 def _told(

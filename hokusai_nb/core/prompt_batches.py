@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+import contextvars
+import threading
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tqdm.auto import tqdm
 
+from hokusai_nb.core.promotion import to_promote
 from hokusai_nb.core.prompt_cache import current_backend
 from hokusai_nb.core.prompt_rules import parse_stage, refused
+from hokusai_nb.core.prompt_tests import kept
 from hokusai_nb.core.prompts import PromptModel
+from hokusai_nb.core.twins import given_up, twin
+from hokusai_nb.core.user_code import message_of
 from hokusai_nb.errors import HokusaiError, RegistryError
 from hokusai_nb.log import logger
-from hokusai_nb.schema.problems import quoted
+from hokusai_nb.schema.problems import plain, quoted
 from hokusai_nb.schema.prompts import ModelStage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hokusai_nb.core.prompt_tests import Requirements
     from hokusai_nb.schema.problems import Problem
@@ -59,8 +64,9 @@ def register_prompts(
 ) -> list[PromptResult]:
     """Register many versions; a bad one harms no other.
 
-    Versions of one prompt are registered in the order in which they are given, different prompts side by
-    side. Run it again after an interruption: what is registered already is found.
+    Versions of one prompt are registered in the order in which they are given, different prompts side
+    by side. When it is interrupted, or its twin cancelled, what is under way is finished and nothing further
+    is begun. Run it again then: what is registered already is found.
 
     Args:
         items: Prompts, or mappings of their ``name``, ``template``, ``version``, ``stage`` and ``metadata``.
@@ -71,29 +77,8 @@ def register_prompts(
     Returns:
         One result for each item, in order.
     """
-    given = _series(items)
-    names: dict[object, list[int]] = {}
-    for index, item in enumerate(given):
-        names.setdefault(item.name if isinstance(item, PromptModel) else _name_in(item), []).append(index)
-    last: dict[int, PromptVersion] = {}
-
-    def one(index: int, after: PromptVersion | None) -> PromptResult:
-        prompt = _prompt(given[index])
-        warnings = tuple(prompt.validate())
-        last[index] = prompt._register(allow_breaking=allow_breaking, after=after)  # noqa: SLF001 - warns nobody
-        return PromptResult(index, prompt, warnings=warnings)
-
-    def group(indices: Sequence[int], tick: Callable[[], None]) -> list[PromptResult]:
-        results: list[PromptResult] = []
-        for place, index in enumerate(indices):
-            # What was just made is the newest, unless somebody else registers too, which is noticed.
-            before = last.get(indices[place - 1]) if place else None
-            after = before if before and before.created else None
-            results.append(_safely(index, partial(one, index, after)))
-            tick()
-        return results
-
-    return _in_pool(list(names.values()), group, len(given), "Registering", max_workers, progress=progress)
+    work = _Registering(_series(items), allow_breaking=allow_breaking)
+    return _in_pool(work, "Registering", max_workers, progress=progress)
 
 
 def promote_prompts(
@@ -107,12 +92,17 @@ def promote_prompts(
 ) -> list[PromptResult]:
     """Promote many versions by one stage; one that cannot be harms no other.
 
+    Versions of one prompt are promoted in the order in which they are given, one that is given twice once;
+    different prompts side by side. When it is interrupted, or its twin cancelled, what is under way is
+    finished and nothing further is begun.
+
     Args:
-        items: Prompts, pairs of a name and a version, or names: then the version in the stage below.
+        items: Prompts, pairs of a name and a version, or names: to staging the newest version, to production the
+            one in staging, as they are before anything is moved; one that has come as far already stays there.
         to: ``staging`` or ``production``.
         why: The reason, for the history.
         require: Tests and gates that each has to pass first, as for `run_tests`.
-        max_workers: Promotions under way at one time.
+        max_workers: Prompts under way at one time.
         progress: Show a progress bar.
 
     Returns:
@@ -122,62 +112,106 @@ def promote_prompts(
     if stage is ModelStage.DEV:
         what = "Nothing is promoted to dev: every new version begins there."
         raise refused(what, "Promote to staging or production.", field="to")
-    given = _series(items)
-    requirements = (
-        dict(require) if isinstance(require, Mapping) else require if isinstance(require, str) else [*require]
-    )
-
-    def one(index: int) -> PromptResult:
-        prompt = _registered(given[index], stage)
-        move = prompt.promote_to_staging if stage is ModelStage.STAGING else prompt.promote_to_production
-        return PromptResult(index, move(why, require=requirements))
-
-    def group(indices: Sequence[int], tick: Callable[[], None]) -> list[PromptResult]:
-        results = [_safely(index, partial(one, index)) for index in indices]
-        tick()
-        return results
-
-    return _in_pool([[i] for i in range(len(given))], group, len(given), "Promoting", max_workers, progress=progress)
+    work = _Promoting(_series(items), stage, why, kept(require))
+    return _in_pool(work, "Promoting", max_workers, progress=progress)
 
 
-async def aregister_prompts(
-    items: Iterable[PromptModel | Mapping[str, object]],
-    *,
-    allow_breaking: bool = False,
-    max_workers: int = WORKERS,
-    progress: bool = True,
-) -> list[PromptResult]:
-    """Do what `register_prompts` does, without blocking the event loop."""
-    return await asyncio.to_thread(
-        register_prompts, items, allow_breaking=allow_breaking, max_workers=max_workers, progress=progress
-    )
+aregister_prompts = twin(register_prompts)
+apromote_prompts = twin(promote_prompts)
 
 
-async def apromote_prompts(
-    items: Iterable[PromptModel | str | tuple[str, str]],
-    to: ModelStage | str = ModelStage.STAGING,
-    *,
-    why: str = "",
-    require: Requirements = (),
-    max_workers: int = WORKERS,
-    progress: bool = True,
-) -> list[PromptResult]:
-    """Do what `promote_prompts` does, without blocking the event loop."""
-    return await asyncio.to_thread(
-        promote_prompts, items, to, why=why, require=require, max_workers=max_workers, progress=progress
-    )
+# What is done with the items of one name
+
+
+class _Work(Protocol):
+    @property
+    def given(self) -> Sequence[object]:
+        """The items of the batch."""
+
+    def through(self, indices: Sequence[int]) -> Iterator[PromptResult]:
+        """Do what is to be done with some of the items, one after the other."""
+
+
+@dataclass(frozen=True)
+class _Registering:
+    given: Sequence[object]
+    allow_breaking: bool
+
+    def through(self, indices: Sequence[int]) -> Iterator[PromptResult]:
+        after: PromptVersion | None = None
+        for index in indices:
+            made: list[PromptVersion] = []
+            yield _safely(index, partial(self.one, index, after, made))
+            # What was just made is the newest, unless somebody else registers too, which is noticed.
+            after = made[0] if made and made[0].created else None
+
+    def one(self, index: int, after: PromptVersion | None, made: list[PromptVersion]) -> PromptResult:
+        prompt = _prompt(self.given[index])
+        warnings = tuple(prompt.validate())
+        record = prompt._register(allow_breaking=self.allow_breaking, after=after)  # noqa: SLF001 - warns nobody
+        made.append(record)
+        return PromptResult(index, prompt, warnings=warnings)
+
+
+@dataclass(frozen=True)
+class _Promoting:
+    given: Sequence[object]
+    to: ModelStage
+    why: str
+    require: Requirements
+
+    def through(self, indices: Sequence[int]) -> Iterator[PromptResult]:
+        found: dict[str, list[PromptResult]] = {}
+        for index in indices:
+            result = _safely(index, partial(self.find, index))
+            if result.prompt is None:
+                yield result
+            else:
+                found.setdefault(result.prompt.version, []).append(result)
+        # The second of the same version comes right after the first, and finds it where it is wanted.
+        for result in (one for same in found.values() for one in same):
+            assert result.prompt is not None
+            yield _safely(result.index, partial(self.move, result.prompt, result.index))
+
+    def find(self, index: int) -> PromptResult:
+        return PromptResult(index, _registered(self.given[index], self.to))
+
+    def move(self, prompt: PromptModel, index: int) -> PromptResult:
+        if isinstance(self.given[index], str) and prompt.stage is ModelStage.PRODUCTION:
+            return PromptResult(index, prompt)  # the newest has come as far already
+        promote = prompt.promote_to_staging if self.to is ModelStage.STAGING else prompt.promote_to_production
+        return PromptResult(index, promote(self.why, require=self.require))
+
+
+# What is given
 
 
 def _series(items: Iterable[T]) -> list[T]:
-    if isinstance(items, (str, Mapping, PromptModel)):
+    if isinstance(items, (str, Mapping, PromptModel)) or not isinstance(items, Iterable):
         what = f"Prompts must be a series: {quoted(items)}"
         raise refused(what, "Put the one prompt in a list.", field="items")
     return list(items)
 
 
-def _name_in(item: object) -> object:
-    name = item.get("name") if isinstance(item, Mapping) else None
-    return name if isinstance(name, str) else None
+def _by_name(items: Sequence[object]) -> list[list[int]]:
+    """Return the places of the items of each name; those without one are together."""
+    groups: dict[str | None, list[int]] = {}
+    for index, item in enumerate(items):
+        groups.setdefault(_name_in(item), []).append(index)
+    return list(groups.values())
+
+
+def _name_in(item: object) -> str | None:
+    try:
+        if isinstance(item, Mapping):
+            name = item.get("name")
+        elif isinstance(item, (tuple, list)):
+            name = item[0]
+        else:
+            name = item.name if isinstance(item, PromptModel) else item
+    except (Exception, SystemExit):  # noqa: BLE001 - the item's own code; what is wrong is said in its result
+        return None
+    return plain(name) if isinstance(name, str) else None
 
 
 def _prompt(item: object) -> PromptModel:
@@ -197,12 +231,14 @@ def _registered(item: object, to: ModelStage) -> PromptModel:
     if isinstance(item, PromptModel):
         return item
     if isinstance(item, str):
-        below = ModelStage.DEV if to is ModelStage.STAGING else ModelStage.STAGING
-        return PromptModel.load_from_registry(item, stage=below, refresh=True)
+        return PromptModel.load_from_registry(item, to_promote(current_backend(), item, to), refresh=True)
     if isinstance(item, (tuple, list)) and len(item) == len(("name", "version")):
         return PromptModel.load_from_registry(item[0], version=item[1])
     what = f"An item must be a prompt, a name, or a name and a version: {quoted(item)}"
     raise refused(what, "Such as ('persona/hook', '1.2.0').", field="items")
+
+
+# How it is done
 
 
 def _safely(index: int, work: Callable[[], PromptResult]) -> PromptResult:
@@ -210,38 +246,44 @@ def _safely(index: int, work: Callable[[], PromptResult]) -> PromptResult:
         return work()
     except HokusaiError as error:
         return PromptResult(index, error=error)
-    except Exception as error:  # noqa: BLE001 - the others' results must not go with one that fails oddly
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - others' results must not go with one that fails oddly
         logger.info("Item %d of a batch failed.", index, exc_info=True)
         failure = RegistryError(
-            f"Item {index} failed: {type(error).__name__}: {quoted(str(error))}.",
+            f"Item {index} failed: {type(error).__name__}: {quoted(message_of(error))}.",
             "This is a fault in the program or in the item; the others are not affected.",
         )
         failure.__cause__ = error
         return PromptResult(index, error=failure)
 
 
-def _in_pool(
-    groups: Sequence[Sequence[int]],
-    work: Callable[[Sequence[int], Callable[[], None]], list[PromptResult]],
-    total: int,
-    title: str,
-    max_workers: int,
-    *,
-    progress: bool,
-) -> list[PromptResult]:
-    """Work on groups of items side by side, one after the other inside a group; return results in order."""
-    # A SQLite file has one writer at a time, and several that wait for each other take twice as long.
-    workers = min(max_workers, 1) if current_backend().registry_uri.startswith("sqlite") else max_workers
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="hokusai-prompts")
-    with tqdm(total=total, desc=title, disable=not progress) as bar:
+def _in_pool(work: _Work, title: str, max_workers: int, *, progress: bool) -> list[PromptResult]:
+    """Work on the items of different names side by side, on those of one in turn; return results in order.
 
-        def tick() -> None:
-            bar.update()
+    Raises:
+        ModelValidationError: ``max_workers`` is no number of them.
+    """
+    if type(max_workers) is not int or max_workers < 1:
+        what = f"max_workers must be a whole number from 1: {quoted(max_workers)}"
+        raise refused(what, f"{WORKERS} is usual.", field="max_workers")
+    # A SQLite file has one writer at a time, and several that wait for each other take twice as long.
+    workers = 1 if current_backend().registry_uri.startswith("sqlite") else max_workers
+    stopped = threading.Event()
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="hokusai-prompts")
+    with tqdm(total=len(work.given), desc=title, disable=not progress) as bar:
+
+        def through(indices: Sequence[int]) -> list[PromptResult]:
+            results: list[PromptResult] = []
+            rest = work.through(indices)
+            while not (stopped.is_set() or given_up()) and (result := next(rest, None)):
+                results.append(result)
+                bar.update()
+            return results
 
         try:
-            futures = [pool.submit(work, indices, tick) for indices in groups]
+            groups = _by_name(work.given)
+            futures = [pool.submit(contextvars.copy_context().run, through, indices) for indices in groups]
             found = [result for future in futures for result in future.result()]
         finally:
-            # On an interrupt what has begun is finished and the rest is not begun.
+            stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
     return sorted(found, key=lambda result: result.index)

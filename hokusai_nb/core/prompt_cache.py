@@ -1,7 +1,9 @@
 """What is known of prompts without asking again.
 
-A registered version never changes, so it is kept for as long as there is room. What a stage points at
-does change: it is asked again after a few seconds, and at once after a change of our own.
+A registered version never changes, so it is kept for as long as there is room; only what counts is ever
+read, so only that is kept. What a stage points at does change: it is asked again after a few seconds, and
+at once after a change of our own. A version that was deleted, and made again as another, is learnt of when
+the store is asked anew.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from hokusai_nb.backends.mlflow.client import Backend
 from hokusai_nb.config import store_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from hokusai_nb.backends.mlflow.prompt_stages import Standing
     from hokusai_nb.schema.prompts import PromptVersion
@@ -59,13 +61,17 @@ class PromptCache:
 
     def version(self, backend: Backend, name: str, version: str, *, refresh: bool = False) -> PromptVersion | None:
         """Return the version of a semantic number, without its stages, or None."""
-        known = None if refresh else self._versions.get((backend, name, version))
-        return known or self._asked(backend, lambda: prompts.of_version(backend, name, version))
+        known = self._versions.get((backend, name, version))
+        if known and not refresh:
+            return known
+        return self._learnt(backend, prompts.of_version(backend, name, version), known, anew=refresh)
 
     def numbered(self, backend: Backend, name: str, number: int, *, refresh: bool = False) -> PromptVersion | None:
         """Return the version that MLflow counts so, without its stages, or None."""
-        known = None if refresh else self._numbers.get((backend, name, number))
-        return known or self._asked(backend, lambda: prompts.numbered(backend, name, number))
+        known = self._numbers.get((backend, name, number))
+        if known and not refresh:
+            return known
+        return self._learnt(backend, prompts.numbered(backend, name, number), known, anew=refresh)
 
     def standing(self, backend: Backend, name: str, *, refresh: bool = False) -> Standing | None:
         """Return how a prompt stands: what was known a few seconds ago, or what the store says now."""
@@ -86,23 +92,34 @@ class PromptCache:
         with self._lock:
             _make_room(self._standings)
             self._standings[backend, name] = (time.monotonic() + STANDING_SECONDS, standing)
-        return standing  # its newest version is not kept: it may be about to lose its number to another
+        return standing
 
     def forget(self, backend: Backend, name: str) -> None:
         """Ask anew how a prompt stands the next time."""
         with self._lock:
             self._standings.pop((backend, name), None)
 
-    def note(self, backend: Backend, versions: Iterable[PromptVersion]) -> None:
-        """Keep versions that were just read or written."""
+    def note(self, backend: Backend, versions: Iterable[PromptVersion], *, anew: bool = False) -> None:
+        """Keep versions that were read or written.
+
+        Args:
+            backend: Where they are.
+            versions: Versions that count.
+            anew: The store was asked whatever was known. Where that says otherwise, the prompt's versions were
+                deleted, and none of it is believed any more; else what is known stays as it is.
+        """
         with self._lock:
             for one in versions:
                 assert one.mlflow_version is not None
                 bare = one.model_copy(update={"stages": (), "created": True}) if one.stages or not one.created else one
+                version, number = (backend, one.name, one.version), (backend, one.name, one.mlflow_version)
+                known = self._versions.get(version, bare), self._numbers.get(number, bare)
+                if anew and known != (bare, bare):
+                    self._drop(backend, one.name)
                 _make_room(self._versions)
                 _make_room(self._numbers)
-                self._versions[backend, one.name, one.version] = bare
-                self._numbers[backend, one.name, one.mlflow_version] = bare
+                self._versions.setdefault(version, bare)
+                self._numbers.setdefault(number, bare)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -111,11 +128,20 @@ class PromptCache:
             self._numbers.clear()
             self._standings.clear()
 
-    def _asked(self, backend: Backend, ask: Callable[[], PromptVersion | None]) -> PromptVersion | None:
-        found = ask()
+    def _learnt(
+        self, backend: Backend, found: PromptVersion | None, known: PromptVersion | None, *, anew: bool
+    ) -> PromptVersion | None:
         if found:
-            self.note(backend, [found])
+            self.note(backend, [found], anew=anew)
+        elif known:
+            with self._lock:
+                self._drop(backend, known.name)
         return found
+
+    def _drop(self, backend: Backend, name: str) -> None:
+        """Believe nothing of a prompt's versions any more; the lock is held."""
+        self._versions = {key: one for key, one in self._versions.items() if key[:2] != (backend, name)}
+        self._numbers = {key: one for key, one in self._numbers.items() if key[:2] != (backend, name)}
 
 
 def _make_room(kept: dict[Any, Any]) -> None:

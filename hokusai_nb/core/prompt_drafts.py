@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from hokusai_nb.backends.mlflow import prompts
 from hokusai_nb.core.prompt_cache import CACHE, current_backend
-from hokusai_nb.core.prompt_rules import FIRST, check_follows, least_change, proposed, refused
+from hokusai_nb.core.prompt_loading import line_to
+from hokusai_nb.core.prompt_rules import FIRST, Line, check_follows, proposed, taken, warranted
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.errors import ModelValidationError, RegistryError
 from hokusai_nb.schema.problems import Problem
 from hokusai_nb.schema.prompt_card import PromptCard, Sample
 from hokusai_nb.schema.prompt_metadata import recommend_metadata
 from hokusai_nb.schema.tag_values import parse_semver
-from hokusai_nb.schema.versioning import step_between
+from hokusai_nb.schema.versioning import is_prerelease, step_between
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,12 +36,14 @@ class Draft:
         last: The version before it, where there is one.
         refusal: What would refuse its registration.
         trouble: Why the registry could not be asked; None where it answered.
+        release: The newest version that is no pre-release, where that is known.
     """
 
     model: PromptModel
     last: PromptVersion | None = None
     refusal: ModelValidationError | None = None
     trouble: RegistryError | None = None
+    release: PromptVersion | None = None
 
     def register(self, *, allow_breaking: bool = False) -> None:
         """Register the version, unless it is registered.
@@ -66,7 +69,7 @@ class Draft:
             prompt=record,
             sample=sample,
             last=self.last,
-            reason=_reason(self.last, record),
+            reason=_reason(self.last, self.release, record),
             problems=tuple(found),
             unchecked=_unchecked(self.model, self.trouble),
             with_template=with_template,
@@ -105,17 +108,19 @@ def draft(
         standing = CACHE.standing(backend, name, refresh=True)
         last = standing.newest if standing else None
         known = _known(backend, made.record, last, version)
+        line = line_to(backend, last)
     except RegistryError as error:
         return Draft(made, trouble=error)
     if known and prompts.is_same(known, made.record):
-        CACHE.note(backend, [known])
+        CACHE.note(backend, [known], anew=True)
         model = PromptModel._of(backend, known.model_copy(update={"created": False}))  # noqa: SLF001 - as it loads one
         return Draft(model, _parent(backend, known))
     if version is None:
-        text = proposed(last, template, bump)
+        text = proposed(line, template, bump)
         made = PromptModel(name, template, text, metadata=metadata)
         made._bump = bump  # noqa: SLF001 - so that it goes on where another process takes the number first
-    return Draft(made, last, _refusal(made.record, last, known, allow_breaking=allow_breaking))
+    refusal = _refusal(made.record, line, known, allow_breaking=allow_breaking)
+    return Draft(made, line.newest, refusal, release=line.release)
 
 
 def _known(
@@ -135,28 +140,32 @@ def _parent(backend: Backend, known: PromptVersion) -> PromptVersion | None:
 
 
 def _refusal(
-    wanted: PromptVersion, last: PromptVersion | None, known: PromptVersion | None, *, allow_breaking: bool
+    wanted: PromptVersion, line: Line, known: PromptVersion | None, *, allow_breaking: bool
 ) -> ModelValidationError | None:
+    if known and known.version == wanted.version:
+        return taken(line, wanted)
     try:
-        if known and known.version == wanted.version:
-            repair = proposed(last, wanted.template, None)
-            what = f"Version {wanted.version} of {wanted.name} is registered already, with other content."
-            raise refused(what, f"A version never changes. Did you mean {repair}?", repair, field="version")
-        check_follows(last, wanted, allow_breaking=allow_breaking)
+        check_follows(line, wanted, allow_breaking=allow_breaking)
     except ModelValidationError as error:
         return error
     return None
 
 
-def _reason(last: PromptVersion | None, wanted: PromptVersion) -> str:
+def _reason(last: PromptVersion | None, release: PromptVersion | None, wanted: PromptVersion) -> str:
     if last is None or last.template == wanted.template:
         return ": its text is the same" if last else ""
+    prepared = is_prerelease(last.version)
+    before = release if prepared else last
     try:
-        least, why = least_change(last, wanted)
+        change = warranted(before, wanted.template) if before else None
     except ModelValidationError:  # another client's text, which is no template
         return ""
+    if before is None or change is None:
+        return ""
+    if prepared:
+        return f"; the change since {before.version} is {change.step}: {change.reason}"
     step = step_between(last.version, wanted.version) if parse_semver(last.version) else None
-    return f": {why}" if step == least else f"; the change is {least}: {why}"
+    return f": {change.reason}" if step == change.step else f"; the change is {change.step}: {change.reason}"
 
 
 def _missing_metadata(model: PromptModel) -> list[Problem]:

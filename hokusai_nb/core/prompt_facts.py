@@ -39,7 +39,7 @@ class Card(Protocol):
 class PromptFacts:
     """The part of `PromptModel` that asks nothing, but for a stage that was not asked for lately."""
 
-    __slots__ = ("_backend", "_bump", "_card", "_record", "_stage", "_template")
+    __slots__ = ("_backend", "_bump", "_card", "_record", "_stage", "_template", "_waits")
 
     _card: Card
     """How a draft shows itself; most have none."""
@@ -61,12 +61,15 @@ class PromptFacts:
         self._template: Template | None = parse_template(template)
         self._backend: Backend | None = None
         self._bump: Bump | None = None
+        self._waits = self._stage is ModelStage.STAGING
+        """Whether it is still to be promoted, once it is registered."""
 
     @classmethod
     def _of(cls, backend: Backend, record: PromptVersion, stage: ModelStage | None = None) -> Self:
         """Return a registered version; its stage is asked for when it is needed."""
         made = object.__new__(cls)
-        made._record, made._backend, made._stage, made._template, made._bump = record, backend, stage, None, None
+        made._record, made._backend, made._stage = record, backend, stage
+        made._template, made._bump, made._waits = None, None, False
         return made
 
     # What it says

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hokusai_nb.schema.problems import quoted
+from hokusai_nb.schema.problems import quoted, quoted_path
 from hokusai_nb.schema.prompt_files import ENDINGS, read_prompts
 from hokusai_nb.schema.prompt_places import FileProblem
 
@@ -23,6 +23,7 @@ MAX_BYTES = 1_000_000
 """Of a file with prompts: a template has 100,000 characters at most."""
 MAX_NOTEBOOK_BYTES = 50_000_000
 """Of a notebook, which holds pictures, too."""
+_EXPECTED = f"Prompts stand in files that end in {', '.join(ENDINGS)}."
 _PASSED_OVER = ("__pycache__", "node_modules")
 
 
@@ -35,6 +36,8 @@ class PromptFiles:
     prompts: tuple[FilePrompt, ...]
     problems: tuple[FileProblem, ...]
     """Errors and warnings, in the order of files and lines."""
+    passed_over: tuple[str, ...] = ()
+    """Files in which nothing looks like a prompt."""
 
     @property
     def errors(self) -> tuple[FileProblem, ...]:
@@ -58,42 +61,58 @@ def read_prompt_files(paths: Iterable[str | os.PathLike[str]], *, lenient: bool 
     """Read the prompts of files and folders; what is wrong with one keeps no other from being read.
 
     Of a folder, files of the known endings are taken, those in folders below it too; hidden folders and links to
-    folders are not entered, and files without a prompt are passed over. A file is read once, however it is named.
+    folders are not entered. Files that have nothing of a prompt are passed over there, and it is an error if no file
+    of a folder has. A file is read once, however it is named.
 
     Args:
         paths: Files and folders.
-        lenient: Whether files without a prompt are passed over also where they are named.
+        lenient: Whether files without a prompt are passed over also where they are named, and folders may hold none.
     """
     looked_at: dict[str, str] = {}
     prompts: list[FilePrompt] = []
     problems: list[FileProblem] = []
-    for path, named in _files(paths):
-        real = os.path.realpath(path)
-        if real in looked_at:
-            continue
-        looked_at[real] = path
-        try:
-            found, wrong = read_prompts(path, _text(path), lenient=lenient or not named)
-        except _Unreadable as error:
-            problems.append(FileProblem(file=path, line=1, column=1, what=error.what, hint=error.hint))
-            continue
-        prompts += found
-        problems += sorted(wrong, key=lambda problem: (problem.line, problem.column))
-    problems += _repeated(prompts)
-    return PromptFiles(tuple(looked_at.values()), tuple(prompts), tuple(problems))
-
-
-def _files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[tuple[str, bool]]:
-    """Yield each file, and whether it was named itself."""
+    others: set[str] = set()
+    empty: list[str] = []
     for given in paths:
-        path = os.fspath(given)
-        if Path(path).is_dir():
-            for folder, inner, names in os.walk(path):
-                inner[:] = sorted(name for name in inner if not name.startswith(".") and name not in _PASSED_OVER)
-                files = (os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))  # noqa: PTH118 - keeps the ./ that was given
-                yield from ((file, False) for file in files if Path(file).suffix.lower() in ENDINGS)
-        else:
-            yield path, True
+        holding = False
+        for path, named in _files(given):
+            real = os.path.realpath(path)
+            if real not in looked_at:
+                looked_at[real] = path
+                found, wrong = _read(path, lenient=lenient or not named)
+                prompts += found
+                problems += wrong
+                others |= set() if found or wrong else {real}
+            holding = holding or named or real not in others
+        empty += [] if holding or lenient else [os.fspath(given)]
+    problems += _repeated(prompts)
+    problems += (_problem(path, "There is no prompt in this folder.", _EXPECTED) for path in dict.fromkeys(empty))
+    passed_over = tuple(path for real, path in looked_at.items() if real in others)
+    return PromptFiles(tuple(looked_at.values()), tuple(prompts), tuple(problems), passed_over)
+
+
+def _read(path: str, *, lenient: bool) -> tuple[list[FilePrompt], list[FileProblem]]:
+    try:
+        found, wrong = read_prompts(path, _text(path), lenient=lenient)
+    except _Unreadable as error:
+        return [], [_problem(path, error.what, error.hint)]
+    return found, sorted(wrong, key=lambda problem: (problem.line, problem.column))
+
+
+def _problem(path: str, what: str, hint: str) -> FileProblem:
+    return FileProblem(file=path, line=1, column=1, what=what, hint=hint)
+
+
+def _files(given: str | os.PathLike[str]) -> Iterator[tuple[str, bool]]:
+    """Yield the files of a path, and whether it is the path itself."""
+    path = os.fspath(given)
+    if not Path(path).is_dir():
+        yield path, True
+        return
+    for folder, inner, names in os.walk(path):
+        inner[:] = sorted(name for name in inner if not name.startswith(".") and name not in _PASSED_OVER)
+        files = (os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))  # noqa: PTH118 - keeps the ./ that was given
+        yield from ((file, False) for file in files if Path(file).suffix.lower() in ENDINGS)
 
 
 def _text(path: str) -> str:
@@ -103,6 +122,9 @@ def _text(path: str) -> str:
         _Unreadable: It is no file that can be read as text, or too large.
     """
     ending = Path(path).suffix.lower()
+    if not os.path.lexists(path):
+        what = f"There is no file or folder {quoted_path(path)}."
+        raise _Unreadable(what, "Standard input is not read." if path == "-" else "Check its spelling.")
     if ending not in ENDINGS:
         what = f"The ending {quoted(ending)} is none of a file with prompts."
         raise _Unreadable(what, f"Use one of {', '.join(ENDINGS)}.")

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 
 from hokusai_nb.backends.mlflow import prompts
 from hokusai_nb.core.prompt_cache import CACHE
-from hokusai_nb.core.prompt_rules import parse_stage, refused
+from hokusai_nb.core.prompt_rules import Line, parse_stage, refused
 from hokusai_nb.errors import ModelNotFoundError
 from hokusai_nb.schema.problems import quoted
+from hokusai_nb.schema.prompt_names import stored_name
 from hokusai_nb.schema.prompts import ModelStage
-from hokusai_nb.schema.versioning import parse_version
+from hokusai_nb.schema.versioning import is_prerelease, parse_version
 
 if TYPE_CHECKING:
     from hokusai_nb.backends.mlflow.client import Backend
     from hokusai_nb.backends.mlflow.prompt_stages import Standing
     from hokusai_nb.schema.prompts import PromptVersion
 
-__all__ = ["find", "in_stage"]
+__all__ = ["find", "line_to", "waits_for_staging"]
 
 _LONGEST_NUMBER = 9
 """Digits of a version number that every database can hold."""
@@ -46,11 +47,14 @@ def find(
         return _of_version(backend, name, version, refresh=refresh), None
     wanted = None if stage is None else parse_stage(stage)
     standing = CACHE.standing(backend, name, refresh=refresh)
-    found = in_stage(backend, name, standing, wanted) if standing else None
+    if standing is None:
+        raise _missing(backend, name, None)
+    found = _in_stage(backend, name, standing, wanted)
     if found is None:
-        where = f"version in {wanted.value}" if wanted and standing else None
-        raise _missing(backend, name, where)
-    assert standing is not None
+        number = standing.number_in(wanted) if wanted else standing.last_number
+        raise _foreign(backend, name, number, wanted) or _missing(
+            backend, name, f"version in {wanted.value}" if wanted else "version"
+        )
     return found, standing.stage_of(found.mlflow_version or 0)
 
 
@@ -59,7 +63,9 @@ def _of_version(backend: Backend, name: str, version: object, *, refresh: bool) 
     if number is not None:
         found = CACHE.numbered(backend, name, number, refresh=refresh)
         if found is None:
-            raise _missing(backend, name, f"semantic version that MLflow counts as {number}")
+            raise _foreign(backend, name, number) or _missing(
+                backend, name, f"semantic version that MLflow counts as {number}"
+            )
         return found
     if not isinstance(version, str) or (known := CACHE.version(backend, name, version, refresh=refresh)) is None:
         parse_version(version)
@@ -75,7 +81,7 @@ def _number(version: object) -> int | None:
     return version if isinstance(version, int) and 0 <= version < 10**_LONGEST_NUMBER else None
 
 
-def in_stage(backend: Backend, name: str, standing: Standing, stage: ModelStage | None) -> PromptVersion | None:
+def _in_stage(backend: Backend, name: str, standing: Standing, stage: ModelStage | None) -> PromptVersion | None:
     """Return the version that a stage points at, the newest in dev, or the newest of all; or None."""
     newest = standing.newest
     if stage is None:
@@ -87,6 +93,35 @@ def in_stage(backend: Backend, name: str, standing: Standing, stage: ModelStage 
         return newest
     waiting = [v for v in prompts.all_versions(backend, name) if v.mlflow_version not in standing.stages]
     return waiting[-1] if waiting else None
+
+
+def line_to(backend: Backend, newest: PromptVersion | None) -> Line:
+    """Return what the next version is judged by, where the newest one is known; asks only after a pre-release."""
+    if newest is None or not is_prerelease(newest.version):
+        return Line(newest, newest)
+    return Line.of(prompts.all_versions(backend, newest.name))
+
+
+def waits_for_staging(backend: Backend, version: PromptVersion) -> bool:
+    """Whether a registered version is in dev and was never taken out of a stage."""
+    standing = CACHE.standing(backend, version.name, refresh=True)
+    if standing is None or standing.stage_of(version.mlflow_version or 0) is not ModelStage.DEV:
+        return False
+    return not any(c.version == version.version and c.from_stage is not ModelStage.DEV for c in standing.changes)
+
+
+def _foreign(
+    backend: Backend, name: str, number: int | None, stage: ModelStage | None = None
+) -> ModelNotFoundError | None:
+    """Return the error for a version that another client made; None where it is not that."""
+    if not number or not prompts.is_foreign(backend, name, number):
+        return None
+    where = f"in {stage.value} " if stage else ""
+    what = (
+        f"MLflow's version {number} of prompt {quoted(name)} {where}in {backend.safe_uri} was not registered with "
+        "hokusai_nb, so it has no semantic version."
+    )
+    return ModelNotFoundError(what, f"Read it with mlflow.genai.load_prompt({stored_name(name)!r}, version={number}).")
 
 
 def _missing(backend: Backend, name: str, what: str | None) -> ModelNotFoundError:

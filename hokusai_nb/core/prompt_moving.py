@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hokusai_nb.backends.mlflow import prompts
 from hokusai_nb.backends.mlflow.prompt_stages import change_stages
 from hokusai_nb.core import stage_moving
 from hokusai_nb.core.prompt_cache import CACHE
-from hokusai_nb.core.prompt_rules import check_why, refused
-from hokusai_nb.core.stage_rules import Candidate
+from hokusai_nb.core.prompt_rules import refused
+from hokusai_nb.core.stage_rules import Candidate, check_why
 from hokusai_nb.schema.versioning import parse_version
 
 if TYPE_CHECKING:
@@ -31,15 +31,21 @@ def candidate(version: PromptVersion) -> Candidate:
 
 @dataclass(frozen=True)
 class PromptShelf:
-    """The versions of one prompt in a store."""
+    """The versions of one prompt in a store; what is known of them is asked again, for it may be gone."""
 
     backend: Backend
     name: str
+    kind: Literal["prompt"] = "prompt"
 
-    def numbered(self, number: int, *, refresh: bool = False) -> Candidate | None:
-        """Return the version that MLflow counts so, or None where it was deleted."""
-        found = CACHE.numbered(self.backend, self.name, number, refresh=refresh)
+    def numbered(self, number: int) -> Candidate | None:
+        """Return the version that MLflow counts so, or None where it was deleted or is none of ours."""
+        found = CACHE.numbered(self.backend, self.name, number, refresh=True)
         return candidate(found) if found else None
+
+    def is_there(self, version: Candidate) -> bool:
+        """Whether the version is registered, under the same number of MLflow's."""
+        found = CACHE.version(self.backend, self.name, version.version, refresh=True)
+        return found is not None and found.mlflow_version == version.number
 
     def change(self, decide: Callable[[Any], Sequence[Move]]) -> None:
         """Move what is decided, and know at once how the prompt stands then."""
@@ -73,12 +79,16 @@ def roll_back(backend: Backend, wanted: PromptVersion, to: str | None, why: str)
     check_why(why)
     version = _registered(backend, wanted)
     put_back, _ = stage_moving.roll_back(PromptShelf(backend, wanted.name), candidate(version), to, why)
-    return (CACHE.numbered(backend, wanted.name, put_back.number) if put_back else None) or version
+    found = CACHE.numbered(backend, wanted.name, put_back.number, refresh=True) if put_back else None
+    return found or version
 
 
 def _registered(backend: Backend, wanted: PromptVersion) -> PromptVersion:
-    """Return the version as it is registered: what counts is the store, not what this object went through."""
-    found = CACHE.version(backend, wanted.name, wanted.version)
+    """Return the version as it is registered: what counts is the store, not what this object went through.
+
+    It is asked anew: a prompt may have been deleted and made again, and its numbers with it.
+    """
+    found = CACHE.version(backend, wanted.name, wanted.version, refresh=True)
     if found is None:
         what = f"Model must be registered before promotion: {wanted.name} {wanted.version}"
         raise refused(what, "Call register() first.", field="version")

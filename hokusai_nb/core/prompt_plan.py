@@ -10,6 +10,7 @@ from hokusai_nb.backends.mlflow.prompt_stages import placed
 from hokusai_nb.core import prompt_registration
 from hokusai_nb.core.prompt_batches import promote_prompts, register_prompts
 from hokusai_nb.core.prompt_cache import CACHE, current_backend
+from hokusai_nb.core.prompt_loading import line_to
 from hokusai_nb.core.prompt_rules import check_follows, proposed, refused
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.errors import ModelValidationError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from hokusai_nb.backends.mlflow.client import Backend
     from hokusai_nb.backends.mlflow.prompt_stages import Standing
+    from hokusai_nb.core.prompt_rules import Line
     from hokusai_nb.errors import HokusaiError
     from hokusai_nb.schema.prompt_entries import FilePrompt
     from hokusai_nb.schema.versioning import Bump
@@ -88,7 +90,7 @@ def plan_registration(
 def _planned(
     backend: Backend, standing: Standing | None, same: Sequence[FilePrompt], bump: Bump | None, *, allow_breaking: bool
 ) -> list[PlannedPrompt]:
-    last = standing.newest if standing else None
+    line = line_to(backend, standing.newest if standing else None)
     planned: list[PlannedPrompt] = []
     stepping = [prompt for prompt in same if prompt.version is None]
     numbered = [(parse_version(prompt.version), prompt) for prompt in same if prompt.version is not None]
@@ -96,25 +98,25 @@ def _planned(
         wanted = PromptVersion(
             name=prompt.name, version=prompt.version or "0.0.0", template=prompt.template, metadata=prompt.metadata
         )
-        before = last.version if last else None
+        before = line.newest.version if line.newest else None
         try:
             if prompt.version is None and (len(stepping) > 1 or numbered):
                 what = f"{prompt.name} stands in the files several times, once without a version."
                 raise refused(what, "Give each of them its version.", field="name")
-            known, wanted = _looked_up(backend, last, wanted, prompt.bump or bump, stepping=prompt.version is None)
+            known, wanted = _looked_up(backend, line, wanted, prompt.bump or bump, stepping=prompt.version is None)
             if not known:
-                check_follows(last, wanted, allow_breaking=allow_breaking)
+                check_follows(line, wanted, allow_breaking=allow_breaking)
         except ModelValidationError as error:
             planned.append(PlannedPrompt(prompt, wanted, before, error=error))
             continue
         shown = placed(standing, wanted) if known and standing else wanted
-        planned.append(PlannedPrompt(prompt, shown, before, known=known))
-        last = last if known else wanted
+        planned.append(PlannedPrompt(prompt, shown, shown.parent_version if known else before, known=known))
+        line = line if known else line.then(wanted)
     return planned
 
 
 def _looked_up(
-    backend: Backend, last: PromptVersion | None, wanted: PromptVersion, bump: Bump | None, *, stepping: bool
+    backend: Backend, line: Line, wanted: PromptVersion, bump: Bump | None, *, stepping: bool
 ) -> tuple[bool, PromptVersion]:
     """Return whether the registry holds a prompt, and which version it is or would be.
 
@@ -122,21 +124,22 @@ def _looked_up(
         ModelValidationError: The version is registered with other content.
     """
     if not stepping:
-        known = prompt_registration.known_already(backend, last, wanted)
+        known = prompt_registration.known_already(backend, line, wanted)
         return known is not None, known or wanted
     # Without a number of its own, what the newest version says already is no new one.
-    if last and prompts.is_same(last, wanted):
-        return True, last
-    return False, wanted.model_copy(update={"version": proposed(last, wanted.template, bump)})
+    if line.newest and prompts.is_same(line.newest, wanted):
+        return True, line.newest
+    return False, wanted.model_copy(update={"version": proposed(line, wanted.template, bump)})
 
 
 def _waits(standing: Standing | None, planned: PlannedPrompt) -> bool:
     """Whether a version is new, or the newest and was never promoted: what was taken back stays so."""
     if planned.error or not planned.known:
         return planned.error is None
-    newest = standing.newest if standing else None
-    moved = {change.version for change in standing.changes} if standing else set()
-    return newest is not None and newest.version == planned.record.version and newest.version not in moved
+    if standing is None or standing.newest is None:
+        return False
+    newest = standing.newest.version
+    return newest == planned.record.version and newest not in standing.moved
 
 
 def carry_out(
@@ -189,4 +192,4 @@ def promotable(to: ModelStage, prefix: str = "") -> list[tuple[str, str, str | N
 
 def _moved(name: str, version: str) -> bool:
     standing = CACHE.standing(current_backend(), name, refresh=True)
-    return standing is not None and any(change.version == version for change in standing.changes)
+    return standing is not None and version in standing.moved

@@ -1,26 +1,38 @@
-"""Registering versions of prompts: each number once, each above the last, whoever else registers."""
+"""Registering versions of prompts: each number once, each above the last, whoever else registers.
+
+Nobody is kept from registering. A version says in the same call that creates it which one was the newest
+when its writer looked, and it counts if no other that counts was created between (`schema.versioning.counting`).
+So a version was always judged against the one right before it, and that is its parent. A writer whose version
+does not count takes it back and looks again; should it die before that, the version is nobody's.
+"""
 
 from __future__ import annotations
 
+import random
+import time
 from typing import TYPE_CHECKING
 
 from hokusai_nb.backends.mlflow import prompt_stages, prompts
 from hokusai_nb.config import acting_user
 from hokusai_nb.core.prompt_cache import CACHE
-from hokusai_nb.core.prompt_rules import check_follows, proposed, refused
-from hokusai_nb.errors import ConflictError, ModelValidationError
+from hokusai_nb.core.prompt_loading import line_to
+from hokusai_nb.core.prompt_rules import check_follows, proposed, taken
+from hokusai_nb.errors import ConflictError
 from hokusai_nb.schema.versioning import parse_version
 
 if TYPE_CHECKING:
     from hokusai_nb.backends.mlflow.client import Backend
-    from hokusai_nb.backends.mlflow.prompt_stages import Standing
+    from hokusai_nb.core.prompt_rules import Line
     from hokusai_nb.schema.prompts import PromptVersion
     from hokusai_nb.schema.versioning import Bump
 
-__all__ = ["register"]
+__all__ = ["known_already", "register"]
 
-TRIES = 20
-"""How often the next free version is proposed anew, where others take it first."""
+TRIES = 30
+"""How often the newest version is looked for anew, where others register at the same time."""
+PAUSE_SECONDS = 0.02
+"""How long one who lost waits at most at first, so that not all look again at once; twice as long each time."""
+LONGEST_PAUSE_SECONDS = 0.6
 
 
 def register(
@@ -33,9 +45,6 @@ def register(
 ) -> PromptVersion:
     """Register a version and return it; the same content under the same number is the same version.
 
-    MLflow numbers versions in the order in which they are created. What was created between the look at
-    the last version and our own creation came first, and counts: ours is taken back if it clashes.
-
     Args:
         backend: Where to register it.
         wanted: The version.
@@ -47,88 +56,82 @@ def register(
         ModelValidationError: The version is not above the newest, its step is too small, or the name is a model's.
         ConflictError: Another version of the same number and other content was first.
     """
-    for _ in range(TRIES):
-        seen = None if after else prompt_stages.standing(backend, wanted.name)
-        last = after or (seen.newest if seen else None)
+    lost: PromptVersion | None = None
+    for turn in range(TRIES):
+        there, line = _look(backend, wanted.name, None if lost else after)
+        if lost and (same := _same_as(backend, line, lost, again=bool(bump))):
+            return same
         if bump:
-            version = proposed(last, wanted.template, bump)
-            wanted = wanted.model_copy(update={"version": version})
-        if known := known_already(backend, last, wanted):
+            wanted = wanted.model_copy(update={"version": proposed(line, wanted.template, bump)})
+        if known := known_already(backend, line, wanted):
             return known
-        check_follows(last, wanted, allow_breaking=allow_breaking)
-        author = wanted.metadata.get("author")
-        draft = wanted.model_copy(
-            update={
-                "author": author if isinstance(author, str) and author else acting_user(),
-                "parent_version": last.version if last else None,
-            }
-        )
-        made = prompts.create(backend, draft, known=after is not None or seen is not None)
-        CACHE.forget(backend, wanted.name)
-        stands = _settle(
-            backend, made, _next_number(seen, after), last, allow_breaking=allow_breaking, again=bool(bump)
-        )
-        if stands:
-            CACHE.note(backend, [stands])
-            return stands
+        check_follows(line, wanted, allow_breaking=allow_breaking)
+        made, counts = _create(backend, wanted, line, known=there)
+        if counts:
+            return made
+        lost = made
+        time.sleep(random.uniform(0, min(PAUSE_SECONDS * 2**turn, LONGEST_PAUSE_SECONDS)))  # noqa: S311 - no secret
     what = f"Other versions of {wanted.name} are being registered all the time."
-    raise ConflictError(what, "Try again later, or give the version itself.")
+    raise ConflictError(what, "Try again later.")
 
 
-def _next_number(seen: Standing | None, after: PromptVersion | None) -> int:
+def _look(backend: Backend, name: str, after: PromptVersion | None) -> tuple[bool, Line]:
+    """Return whether MLflow has the prompt, and what the next version is judged by."""
     if after:
-        return (after.mlflow_version or 0) + 1
-    return seen.last_number + 1 if seen else 1
+        return True, line_to(backend, after)
+    standing = prompt_stages.standing(backend, name)
+    return standing is not None, line_to(backend, standing.newest if standing else None)
 
 
-def known_already(backend: Backend, last: PromptVersion | None, wanted: PromptVersion) -> PromptVersion | None:
+def _create(backend: Backend, wanted: PromptVersion, line: Line, *, known: bool) -> tuple[PromptVersion, bool]:
+    """Create a version and return it, and whether it counts; if not, it is taken back."""
+    author = wanted.metadata.get("author")
+    draft = wanted.model_copy(
+        update={
+            "author": author if isinstance(author, str) and author else acting_user(),
+            "parent_version": line.newest.version if line.newest else None,
+        }
+    )
+    after = line.newest.mlflow_version or 0 if line.newest else 0
+    made = prompts.create(backend, draft, known=known, after=after)
+    CACHE.forget(backend, wanted.name)
+    counts = prompts.counts(backend, made, after)
+    if counts:
+        CACHE.note(backend, [made], anew=True)
+    else:
+        prompts.withdraw(backend, made)
+    return made, counts
+
+
+def _same_as(backend: Backend, line: Line, lost: PromptVersion, *, again: bool) -> PromptVersion | None:
+    """Return the version that was first where it is the same; None where its number is free, or another will do.
+
+    Raises:
+        ConflictError: The number has other content, and no other number will do.
+    """
+    first = CACHE.version(backend, lost.name, lost.version, refresh=True)
+    if first is None:
+        return None
+    if prompts.is_same(first, lost):
+        return first.model_copy(update={"created": False})
+    if again:
+        return None
+    what = f"Version {lost.version} of {lost.name} was registered by {first.author} at the same time."
+    raise ConflictError(what, taken(line, lost).hint)
+
+
+def known_already(backend: Backend, line: Line, wanted: PromptVersion) -> PromptVersion | None:
     """Return the version if it was registered before.
 
     Raises:
         ModelValidationError: It was, with other content.
     """
+    last = line.newest
     if last is None or parse_version(wanted.version) > parse_version(last.version):
         return None
-    # The last one itself may be about to lose this number to an earlier one.
     earlier = CACHE.version(backend, wanted.name, wanted.version, refresh=True)
     if earlier is None:
         return None
     if prompts.is_same(earlier, wanted):
         return earlier.model_copy(update={"created": False})
-    repair = proposed(last, wanted.template, None)
-    what = f"Version {wanted.version} of {wanted.name} is registered already, with other content."
-    raise refused(what, f"A version never changes. Did you mean {repair}?", repair, field="version")
-
-
-def _settle(
-    backend: Backend,
-    made: PromptVersion,
-    expected: int,
-    last: PromptVersion | None,
-    *,
-    allow_breaking: bool,
-    again: bool,
-) -> PromptVersion | None:
-    """Return the version that now stands: ours, the same one that was first, or None to try the next number."""
-    number = made.mlflow_version or 0
-    if number == expected:
-        return made
-    known = last.mlflow_version or 0 if last else 0
-    between = [v for v in prompts.all_versions(backend, made.name) if known < (v.mlflow_version or 0) < number]
-    if not between:
-        return made  # MLflow never gives a deleted version's number again
-    first = next((v for v in between if v.version == made.version), None)
-    if first and prompts.is_same(first, made):
-        prompts.withdraw(backend, made)
-        return first.model_copy(update={"created": False})
-    try:
-        check_follows(between[-1], made, allow_breaking=allow_breaking)
-    except ModelValidationError as error:
-        prompts.withdraw(backend, made)
-        if again:
-            return None
-        if first:
-            what = f"Version {made.version} of {made.name} was registered by {first.author} at the same time."
-            raise ConflictError(what, error.hint) from None
-        raise
-    return prompts.set_parent(backend, made, between[-1].version)
+    raise taken(line, wanted)

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from hokusai_nb.backends.mlflow.client import Backend
 from hokusai_nb.backends.mlflow.setting_up import set_up
+from hokusai_nb.config import settings, store_choice
+from hokusai_nb.log import redact
 
 if TYPE_CHECKING:
     from hokusai_nb.backends.mlflow.rest import PatientClient
 
-__all__ = ["configure_mlflow_with_registry", "get_mlflow_client"]
+__all__ = ["configure_mlflow_with_registry", "get_mlflow_client", "place_of_registry"]
 
 
 def configure_mlflow_with_registry(
@@ -41,3 +43,16 @@ def get_mlflow_client(tracking_uri: str | None = None) -> PatientClient:
         tracking_uri: MLflow store; what MLflow is set to if left out.
     """
     return Backend.at(tracking_uri).client
+
+
+def place_of_registry(uri: str | None = None) -> tuple[str, bool]:
+    """Return where models and prompts are registered, and whether anything says that it is there; nothing is contacted.
+
+    Args:
+        uri: MLflow store; the one in force if left out.
+
+    Returns:
+        The registry's URI without credentials, and False where it is MLflow's own default.
+    """
+    chosen = uri or any(store_choice()[:2]) or settings().mock_mode or settings().api_key is not None
+    return redact(Backend.at(uri).registry_uri), bool(chosen)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hokusai_nb.core.prompt_rules import parse_stage, refused
+from hokusai_nb.core.user_code import message_of, result_of
 from hokusai_nb.errors import HokusaiError, ModelValidationError
 from hokusai_nb.schema.problems import Problem, quoted
 
@@ -17,10 +19,10 @@ if TYPE_CHECKING:
     from hokusai_nb.core.prompt_facts import PromptFacts
     from hokusai_nb.schema.prompts import ModelStage
 
-__all__ = ["PromptTestReport", "Requirements", "TestResult", "require_passed", "run_tests"]
+__all__ = ["PromptTestReport", "Requirements", "TestResult", "kept", "require_passed", "run_tests"]
 
 PromptTest: TypeAlias = Callable[[Any], object]
-"""Takes the `PromptModel`; passes unless it raises or returns False."""
+"""Takes the `PromptModel`; passes unless it raises or returns something false. It may be a coroutine function."""
 Requirements: TypeAlias = Iterable[str | PromptTest] | Mapping[str, str | PromptTest]
 """Metric gates (``"engagement_rate > 0.06"``) and callables; in a mapping by name."""
 
@@ -90,15 +92,20 @@ def run_tests(
         model: The prompt.
         stage: The stage that it would be promoted to.
         tests: Metric gates such as ``"engagement_rate > 0.06"``, and callables, which are given the prompt and
-            pass unless they raise or return False. In a mapping they have names.
+            pass unless they raise, whatever it is, or return something false. A coroutine is run to its end; a
+            generator, whose body nobody runs, fails. In a mapping they have names.
         metrics: What the gates look at, by name; the metadata's ``performance_metrics``, and then its
             own numbers, if left out.
 
     Raises:
-        ModelValidationError: A gate cannot be read, or there is no such stage.
+        ModelValidationError: A gate cannot be read, a test is neither a gate nor callable, or there is no such
+            stage.
     """
     wanted = parse_stage(stage)
     measured = _metrics_of(model) if metrics is None else metrics
+    if not isinstance(measured, Mapping):
+        what = f"Metrics must be a mapping: {quoted(measured)}"
+        raise refused(what, "Such as {'engagement_rate': 0.07}.", field="metrics")
     results = tuple(
         _gate(name, test, measured) if isinstance(test, str) else _called(name, test, model)
         for name, test in _named(tests)
@@ -120,23 +127,58 @@ def require_passed(model: PromptFacts, stage: ModelStage, tests: Requirements) -
         )
 
 
-def _named(tests: Requirements) -> list[tuple[str, str | PromptTest]]:
+def kept(tests: Requirements) -> Requirements:
+    """Return tests that can be gone through more than once, as an iterator cannot.
+
+    Raises:
+        ModelValidationError: They are no tests.
+    """
+    given: Requirements = dict(tests) if isinstance(tests, Mapping) else _series(tests)
+    _named(given)
+    return given
+
+
+def _series(tests: object) -> list[Any]:
     if isinstance(tests, str) or callable(tests):
-        tests = [tests]
+        return [tests]
+    if not isinstance(tests, Iterable):
+        what = f"Tests must be a series: {quoted(tests)}"
+        raise refused(what, "Give metric gates and callables, or a mapping of them.", field="tests")
+    return [*tests]
+
+
+def _named(tests: Requirements) -> list[tuple[str, str | PromptTest]]:
     if isinstance(tests, Mapping):
-        return list(tests.items())
-    return [(test.strip() if isinstance(test, str) else getattr(test, "__name__", repr(test)), test) for test in tests]
+        found = [(str(name), test) for name, test in tests.items()]
+    else:
+        found = [
+            (test.strip() if isinstance(test, str) else getattr(test, "__name__", quoted(test)), test)
+            for test in _series(tests)
+        ]
+    for _, test in found:
+        if not isinstance(test, str) and not callable(test):
+            what = f"A test must be a metric gate or callable: {quoted(test)}"
+            raise refused(what, "Such as 'engagement_rate > 0.06', or a function of the prompt.", field="tests")
+    return found
 
 
 def _called(name: str, test: PromptTest, model: PromptFacts) -> TestResult:
     try:
         answer = test(model)
+        while inspect.isawaitable(answer):
+            answer = result_of(answer)
+        if isinstance(answer, (Iterator, AsyncIterator)):
+            kind = type(answer).__name__.replace("_", " ")
+            detail = f"it returned a {kind}, which nobody runs: return True or False, or raise."
+            return TestResult(name, passed=False, detail=detail)
+        # numpy's False is no False, but equal to it; None is what an assert leaves.
+        passed = answer is None or bool(answer)
+    except KeyboardInterrupt:
+        raise  # is the user's, and meant for all of them
     except HokusaiError as error:
         return TestResult(name, passed=False, detail=error.what)
-    except Exception as error:  # noqa: BLE001 - a test fails by raising whatever it likes
-        return TestResult(name, passed=False, detail=f"{type(error).__name__}: {error}".rstrip(": "))
-    # numpy's False is no False, but equal to it; None is what an assert leaves.
-    passed = answer is None or bool(answer)
+    except BaseException as error:  # noqa: BLE001 - a test fails by raising whatever it likes; pytest.fail's is no Exception
+        return TestResult(name, passed=False, detail=f"{type(error).__name__}: {message_of(error)}".rstrip(": "))
     return TestResult(name, passed=passed, detail="" if passed else f"it returned {quoted(answer)}.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from hokusai_nb.backends.mlflow import prompts
@@ -11,12 +10,12 @@ from hokusai_nb.core import prompt_moving, prompt_registration, prompt_runs
 from hokusai_nb.core.callers import warned
 from hokusai_nb.core.prompt_cache import CACHE, current_backend
 from hokusai_nb.core.prompt_facts import PromptFacts
-from hokusai_nb.core.prompt_loading import find
+from hokusai_nb.core.prompt_loading import find, line_to, waits_for_staging
 from hokusai_nb.core.prompt_rules import proposed, refused
 from hokusai_nb.core.prompt_tests import require_passed, run_tests
 from hokusai_nb.core.twins import twin
 from hokusai_nb.errors import ModelValidationError
-from hokusai_nb.schema.problems import Problem
+from hokusai_nb.schema.problems import Problem, quoted
 from hokusai_nb.schema.prompt_names import parse_prompt_name
 from hokusai_nb.schema.prompts import ModelStage, PromptHistory, PromptLineage, PromptList
 
@@ -27,7 +26,14 @@ if TYPE_CHECKING:
     from hokusai_nb.schema.prompts import PromptVersion
     from hokusai_nb.schema.versioning import Bump
 
-__all__ = ["ModelStage", "ModelValidationError", "PromptModel", "load_prompt_template", "run_tests"]
+__all__ = [
+    "ModelStage",
+    "ModelValidationError",
+    "PromptModel",
+    "aload_prompt_template",
+    "load_prompt_template",
+    "run_tests",
+]
 
 
 class PromptModel(PromptFacts):
@@ -35,7 +41,8 @@ class PromptModel(PromptFacts):
 
     Making one checks it and contacts nothing. What the registry holds counts from then on: two objects of
     the same version say the same of its stage. Methods that talk to the registry have an ``async`` twin with
-    the prefix ``a``, and raise `ConnectionFailedError` within five seconds if the server is down.
+    the prefix ``a``, and raise `ConnectionFailedError` within five seconds if the server is down. What a twin
+    has begun when it is cancelled is done to its end.
 
     Args:
         name: Words joined by slashes, such as ``persona/entrepreneur/hook``.
@@ -66,7 +73,7 @@ class PromptModel(PromptFacts):
         made = cls(name, template, "0.0.0", metadata=metadata)
         backend = current_backend()
         standing = CACHE.standing(backend, name, refresh=True)
-        version = proposed(standing.newest if standing else None, template, bump)
+        version = proposed(line_to(backend, standing.newest if standing else None), template, bump)
         made._record = made._record.model_copy(update={"version": version})
         made._bump = bump
         return made
@@ -101,10 +108,11 @@ class PromptModel(PromptFacts):
         made = prompt_registration.register(
             backend, self._record, allow_breaking=allow_breaking, bump=self._bump, after=after
         )
-        further = self._stage is ModelStage.STAGING and self._backend is None
         self._record, self._backend, self._bump, self._stage = made, backend, None, None
-        if further and made.created:
+        # An earlier attempt may have registered it only; what was taken back stays so.
+        if self._waits and (made.created or waits_for_staging(backend, made)):
             prompt_moving.promote(backend, made, ModelStage.STAGING, "registered for staging")
+        self._waits = False
         return made
 
     def promote_to_staging(self, why: str = "", *, require: Requirements = ()) -> PromptModel:
@@ -139,7 +147,7 @@ class PromptModel(PromptFacts):
         backend = self._backend or current_backend()
         require_passed(self, to, require)
         self._record = prompt_moving.promote(backend, self._record, to, why)
-        self._backend, self._bump, self._stage = backend, None, None
+        self._backend, self._bump, self._stage, self._waits = backend, None, None, False
         return self
 
     def rollback(self, to: str | None = None, why: str = "") -> PromptModel:
@@ -181,14 +189,25 @@ class PromptModel(PromptFacts):
             ModelValidationError: The name, the version or the stage cannot be.
         """
         backend = current_backend()
-        if stage is None and not refresh and type(version) is str and (known := CACHE.known(backend, name, version)):
-            return cls._of(backend, known)
+        if type(name) is type(version) is str and stage is None and not refresh:
+            known = CACHE.known(backend, name, version)
+            if known:
+                return cls._of(backend, known)
         found, at = find(backend, parse_prompt_name(name), version, stage, refresh=refresh)
         return cls._of(backend, found, at)
 
     @classmethod
     def list(cls, prefix: str = "") -> PromptList:
-        """Return all registered versions of prompts whose names begin with a prefix, with their stages."""
+        """Return all registered versions of prompts whose names begin with a prefix, with their stages.
+
+        What was made with MLflow's own functions has no semantic version, and is not among them.
+
+        Raises:
+            ModelValidationError: The prefix is no text.
+        """
+        if not isinstance(prefix, str):
+            what = f"A prefix must be text: {quoted(prefix)}"
+            raise refused(what, "Such as persona/, or nothing for all prompts.", field="prefix")
         return PromptList(entries=tuple(prompts.by_prefix(current_backend(), prefix)))
 
     def get_lineage(self) -> PromptLineage:
@@ -199,7 +218,7 @@ class PromptModel(PromptFacts):
         backend = self._backend or current_backend()
         standing = CACHE.standing(backend, self.name, refresh=True)
         found = prompts.all_versions(backend, self.name) if standing else []
-        CACHE.note(backend, found)
+        CACHE.note(backend, found, anew=True)
         return PromptLineage.of(
             self.name,
             (placed(standing, v) for v in found) if standing else (),
@@ -243,30 +262,10 @@ class PromptModel(PromptFacts):
     aget_parent_version = twin(get_parent_version)
     aget_history = twin(get_history)
     atag_run = twin(tag_run)
-
-    @classmethod
-    async def apropose(
-        cls, name: str, template: str, bump: Bump | None = None, metadata: Mapping[str, Any] | None = None
-    ) -> PromptModel:
-        """Do what `propose` does, without blocking the event loop."""
-        return await asyncio.to_thread(cls.propose, name, template, bump, metadata)
-
-    @classmethod
-    async def aload_from_registry(
-        cls,
-        name: str,
-        version: str | int | None = None,
-        stage: ModelStage | str | None = None,
-        *,
-        refresh: bool = False,
-    ) -> PromptModel:
-        """Do what `load_from_registry` does, without blocking the event loop."""
-        return await asyncio.to_thread(cls.load_from_registry, name, version, stage, refresh=refresh)
-
-    @classmethod
-    async def alist(cls, prefix: str = "") -> PromptList:
-        """Do what `list` does, without blocking the event loop."""
-        return await asyncio.to_thread(cls.list, prefix)
+    apropose = classmethod(twin(propose))
+    aload_from_registry = classmethod(twin(load_from_registry))
+    alist = classmethod(twin(list))  # noqa: A003 - the method above is meant
+    ato_dict = twin(PromptFacts.to_dict)
 
 
 def load_prompt_template(name: str, stage: ModelStage | str = ModelStage.PRODUCTION) -> str:
@@ -276,3 +275,6 @@ def load_prompt_template(name: str, stage: ModelStage | str = ModelStage.PRODUCT
         ModelNotFoundError: The stage has no version.
     """
     return PromptModel.load_from_registry(name, stage=stage).template
+
+
+aload_prompt_template = twin(load_prompt_template)

@@ -34,16 +34,15 @@ class StageMethods:
 
         Args:
             name: The model or the prompt.
-            version: Which one; if left out, the one in staging where it can go on to production, else the newest.
-            to: ``staging`` or ``production``; the stage after the version's own if left out, so that calling it
-                again goes on.
+            version: Which one; if left out, to staging the newest, to production the one in staging.
+            to: ``staging`` or ``production``; staging if left out. A version that has come as far already stays
+                where it is, so that the same call again changes nothing.
             why: The reason, for the history.
 
         Raises:
             ModelNotFoundError: There is no such name or version.
             ModelValidationError: ``Cannot promote directly from dev to production``, or a later version is there.
-            ConflictError: It is in production already and no stage was named, or somebody else changed the
-                stages at the same time: they won.
+            ConflictError: Somebody else changed the stages at the same time: they won.
         """
         return promotion.promote(self.backend, name, version, to, why)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,20 @@ from hokusai_nb.backends.mlflow.stages import Move
 from hokusai_nb.config import acting_user
 from hokusai_nb.core.prompt_rules import refused
 from hokusai_nb.errors import ConflictError
+from hokusai_nb.schema.problems import quoted
 from hokusai_nb.schema.prompts import ModelStage, StageChange
 
 if TYPE_CHECKING:
     from hokusai_nb.backends.mlflow.stages import Standing
 
-__all__ = ["Candidate", "earlier_holders", "promotion", "rolled_back"]
+__all__ = ["Candidate", "check_why", "earlier_holders", "promotion", "rolled_back"]
+
+LONGEST_WHY = 1000
+"""Characters of a reason."""
+LONGEST_STORED = 2000
+"""Characters that a reason may take up in the history: every database can hold an entry with it."""
+LONGEST_WHO = 100
+"""Characters of a user's name that are written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,29 @@ class Candidate:
     """MLflow's number."""
     rank: Any
     """Compares as the versions of one name do: the later one is greater."""
+
+
+def check_why(why: object) -> str:
+    """Return the reason for a change of stage.
+
+    Raises:
+        ModelValidationError: It is no text that can be stored, or too long.
+    """
+    if not isinstance(why, str) or "\0" in why or not _is_unicode(why):
+        what = f"A reason must be text: {quoted(why)}"
+        raise refused(what, "Leave out what is no character, or give it as a string.", field="why")
+    if len(why) > LONGEST_WHY:
+        what = f"The reason has {len(why):,} characters; {LONGEST_WHY:,} is the most."
+        raise refused(what, "Say it in fewer words.", field="why")
+    if (stored := len(json.dumps(why, ensure_ascii=False)) - 2) > LONGEST_STORED:
+        what = f"The reason takes up {stored:,} characters as it is stored; {LONGEST_STORED:,} is the most."
+        raise refused(what, "Leave out its control characters, of which each takes up six.", field="why")
+    return why
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written down: halves of surrogate pairs cannot."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def promotion(
@@ -66,17 +98,19 @@ def promotion(
 def earlier_holders(standing: Standing[Any], stage: ModelStage) -> list[Move]:
     """Return the moves that brought versions into a stage, oldest first, as far as one can go back to them.
 
-    What was rolled back is left out, and so is what was in staging before a version that went on to production.
+    What was rolled back is left out, what could not be carried out, and what was in staging before a version
+    that went on to production.
     """
     stack: list[Move] = []
-    for move in (move for entry in standing.entries.values() for move in entry):
-        if move.change.to_stage is stage:
+    for entry in standing.carried_out:
+        entered = next((move for move in entry if move.change.to_stage is stage), None)
+        if entered:
             held = [earlier.number for earlier in stack]
             # Going back takes away all that came after.
-            stack = stack[: held.index(move.number)] if move.number in held else stack
-            stack.append(move)
-        elif move.change.from_stage is stage and move.change.to_stage is ModelStage.PRODUCTION:
-            stack = []
+            stack = stack[: held.index(entered.number)] if entered.number in held else stack
+            stack.append(entered)
+        elif any(move.change.from_stage is stage for move in entry):
+            stack = []  # gone on to production, or the last one that could be gone back to was taken out
     return stack
 
 
@@ -107,7 +141,9 @@ def rolled_back(standing: Standing[Any], version: Candidate, to: Candidate | Non
 
 
 def _moves(version: Candidate, at: ModelStage, to: ModelStage, holder: Candidate | None, why: str) -> list[Move]:
-    who, when = acting_user(), dt.datetime.now(dt.UTC)
+    # A name from the environment may hold anything.
+    who = "".join(c for c in acting_user() if c.isprintable())[:LONGEST_WHO] or "unknown"
+    when = dt.datetime.now(dt.UTC)
     moved = [(version, at, to, why)]
     if holder and holder.number != version.number:
         moved.append((holder, to, ModelStage.DEV, f"replaced by {version.version}"))

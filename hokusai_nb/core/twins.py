@@ -43,7 +43,7 @@ def twin(verb: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
         try:
             with seen_from_here():
                 return await asyncio.to_thread(function, *args, **kwargs)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             signal.set()
             raise
         finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from IPython.core.displayhook import DisplayHook
 
-from hokusai_nb.magics.references import refuse
+from hokusai_nb.schema.line_words import refuse
 
 if TYPE_CHECKING:
     from types import CodeType, TracebackType

@@ -19,11 +19,13 @@ from hokusai_nb.core.suggestions import Known, Suggestions, load_suggestions
 from hokusai_nb.log import logger
 from hokusai_nb.magics import MAGICS
 from hokusai_nb.magics.estimators import fitted_estimators, is_data
-from hokusai_nb.magics.words import Word, scan
 from hokusai_nb.schema.arguments import Argument, arguments
+from hokusai_nb.schema.line_words import Word, scan
 from hokusai_nb.schema.lines import quote
 from hokusai_nb.schema.metrics import known_metrics
+from hokusai_nb.schema.prompt_metadata import RECOMMENDED
 from hokusai_nb.schema.tags import known_tags
+from hokusai_nb.schema.templates import variables_of
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
@@ -35,6 +37,7 @@ __all__ = ["Sources", "candidates", "match", "suggestions_of"]
 
 _MAGIC = re.compile(r"(?P<head>[^\n%]*)(?P<sign>%{1,2})(?P<name>hokusai\w*)[ \t](?P<rest>.*)", re.DOTALL)
 _MANY = 200
+STAGES = ("staging", "production")
 
 _suggestions: weakref.WeakKeyDictionary[InteractiveShell, Suggestions] = weakref.WeakKeyDictionary()
 
@@ -70,7 +73,8 @@ def _match(shell: InteractiveShell, context: CompletionContext) -> tuple[str, li
         return "", []
     name, rest = called
     verb = MAGICS[name].read_as()
-    at_hand = Sources(shell.user_ns, partial(_known, shell))
+    body = "\n".join(context.full_text.split("\n")[context.cursor_line + 1 :])
+    at_hand = Sources(shell.user_ns, partial(_known, shell), body)
     fragment, found = candidates(verb, rest, at_hand)
     return fragment, [SimpleCompletion(text=text, type=kind) for text, kind in found[:_MANY]]
 
@@ -106,10 +110,17 @@ def _known(shell: InteractiveShell) -> Known:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where candidates come from."""
+    """Where candidates come from.
+
+    Attributes:
+        namespace: The user's variables.
+        known: What is known of the registry.
+        body: The cell below the line.
+    """
 
     namespace: Mapping[str, Any]
     known: Callable[[], Known]
+    body: str = ""
 
     def find(self, source: str, given: Mapping[str, Word]) -> tuple[Iterable[str], str]:
         """Return the candidates and their kind.
@@ -154,6 +165,10 @@ def _versions(sources: Sources, given: Mapping[str, Word]) -> Iterable[str]:
     return known.versions.get(name) or known.prompts.get(name, ())
 
 
+def _versions_or_stages(sources: Sources, given: Mapping[str, Word]) -> Iterable[str]:
+    return (*(found := tuple(_versions(sources, given))), *(STAGES if found else ()))
+
+
 def _names(sources: Sources, given: Mapping[str, Word]) -> Iterable[str]:
     del given
     known = sources.known()
@@ -162,17 +177,20 @@ def _names(sources: Sources, given: Mapping[str, Word]) -> Iterable[str]:
 
 _SOURCES: Mapping[str, tuple[str, Looks]] = {
     "bumps": ("value", lambda _, __: ("major", "minor", "patch")),
+    "metadata_keys": ("metadata", lambda _, __: (f"{key}=" for key in RECOMMENDED)),
     "model_names": ("model", lambda sources, _: sources.known().model_names),
     "models": ("model", lambda s, _: dict.fromkeys((*fitted_estimators(s.namespace), *s.known().logged_models))),
     "names": ("model", _names),
     "prompt_names": ("prompt", lambda sources, _: sources.known().prompts),
     "run_ids": ("run", lambda sources, _: sources.known().run_ids),
     "run_metrics": ("metric", _metrics),
-    "stages": ("value", lambda _, __: ("staging", "production")),
+    "stages": ("value", lambda _, __: STAGES),
     "tag_names": ("tag", lambda _, __: (f"{name}=" for name in known_tags())),
+    "template_variables": ("variable", lambda sources, _: (f"{name}=" for name in variables_of(sources.body))),
     "token_ids": ("token", lambda sources, _: sources.known().token_ids),
     "variables": ("variable", _rows),
     "versions": ("version", _versions),
+    "versions_or_stages": ("version", _versions_or_stages),
 }
 
 
@@ -198,9 +216,10 @@ def candidates(verb: type[Verb], rest: str, sources: Sources) -> tuple[str, list
         return raw, _values(state.pending, word, raw, sources, state)
     if equals and flag in state.flags:
         return raw, _values(state.flags[flag], word.after(f"{flag}="), raw, sources, state, f"{flag}=")
-    found = (
-        _values(state.places[0], word, raw, sources, state) if state.places and not word.lead.startswith("-") else []
-    )
+    open_to_it = [*([state.pairs] if state.pairs else []), *state.places[:1]]
+    found = []
+    if not word.lead.startswith("-"):
+        found = [pair for argument in open_to_it for pair in _values(argument, word, raw, sources, state)]
     if not raw or word.lead.startswith("-"):
         options = [*(a.flag for a in state.open_options()), "--help"]
         found += [(o, "option") for o in options if o.startswith(word.lead)]
@@ -215,17 +234,24 @@ class _State:
         self.places = [a for a in arguments(verb) if not a.flag]
         self.given: dict[str, Word] = {}
         self.pending: Argument | None = None
+        self.pairs: Argument | None = None
+        self.keys: set[str] = set()
         for word in words:
             self._take(word)
 
     def _take(self, word: Word) -> None:
         flag, equals, _ = word.lead.partition("=")
-        if self.pending:
-            self.given[self.pending.field] = word
+        if self.pending or (self.pairs and equals and flag not in self.flags):
+            argument = self.pending or self.pairs
+            assert argument is not None
+            self.given[argument.field] = word
+            self.pairs = argument if argument.several else None
+            self.keys |= {f"{argument.field} {flag}"}
             self.pending = None
         elif flag in self.flags:
             argument = self.flags[flag]
             self.given[argument.field] = word
+            self.pairs = None
             self.pending = None if equals or argument.kind == "switch" else argument
         elif self.places and not word.lead.startswith("--"):
             self.given[self.places.pop(0).field] = word
@@ -250,6 +276,8 @@ def _values(
         (("on", "off"), "value") if argument.kind == "on|off" else sources.find(argument.suggest, state.given)
     )
     typed = word.shown.casefold()
+    if argument.kind == "pairs":
+        values = (value for value in values if f"{argument.field} {value.removesuffix('=')}" not in state.keys)
     # A name that no line can hold, because it has a line break in it, is left out.
     fit = (value for value in values if value.casefold().startswith(typed) and value.isprintable())
     return [(f"{prefix}{quote(value, mark)}", kind) for value in fit]

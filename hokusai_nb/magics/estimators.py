@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from hokusai_nb.backends.mlflow.flavors import SKLEARN, flavor_of, is_fitted
 from hokusai_nb.errors import AmbiguousModelError
 from hokusai_nb.log import logger
-from hokusai_nb.magics.references import refuse, said
+from hokusai_nb.magics.references import said
+from hokusai_nb.schema.line_words import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

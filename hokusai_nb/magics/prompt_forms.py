@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 from hokusai_nb.magics.forms import Notebook
 from hokusai_nb.magics.typed import as_typed
-from hokusai_nb.schema.prompt_cells import typed_value
+from hokusai_nb.schema.arguments import typed_value
 from hokusai_nb.schema.versioning import Bump
 from hokusai_nb.widgets.prompt import PromptForm
 

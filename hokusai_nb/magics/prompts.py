@@ -16,6 +16,7 @@ from hokusai_nb.schema.problems import Problem
 from hokusai_nb.schema.prompt_card import Sample, waiting
 from hokusai_nb.schema.prompt_verbs import EditPrompt, Prompts
 from hokusai_nb.schema.prompts import ModelStage
+from hokusai_nb.schema.versioning import check_version
 from hokusai_nb.widgets.prompt_values import render_texts
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def prompt(call: Call) -> PromptModel | Any:
     """Show a registered prompt, or open the editor where the line leaves that to it."""
     if call.request.is_bare or call.request.names("form"):
         return _form(call)
-    verb = call.verb(EditPrompt)
+    verb = _verb(call)
     for field, flag in _OF_A_CELL.items():
         if call.request.names(field):
             hint = f"Write %%hokusai_prompt {verb.name} … with the template below it."
@@ -50,7 +51,7 @@ def prompt_cell(call: Call) -> PromptModel | Any:
     """Check a template and show what it would be registered as; register it if asked to."""
     if call.request.names("form"):
         return _form(call)
-    verb = call.verb(EditPrompt)
+    verb = _verb(call)
     template = as_typed(call.shell, call.cell)
     made = draft(verb.name, template, verb.version, verb.bump, verb.meta, allow_breaking=verb.allow_breaking)
     sample = _sample(made.model, verb.render)
@@ -62,6 +63,20 @@ def prompt_cell(call: Call) -> PromptModel | Any:
         suggestions_of(call.shell).invalidate()
     refusal = ModelValidationError(_as_typed(made.refusal)) if made.refusal else None
     return replace(made, refusal=refusal).show_with(sample)
+
+
+def _verb(call: Call) -> EditPrompt:
+    """Return what the line asks for.
+
+    Raises:
+        ModelValidationError: A word that follows the pairs of an option would be the version, and is none.
+    """
+    verb = call.verb(EditPrompt)
+    problems = [] if verb.version is None or verb.version in tuple(ModelStage) else check_version(verb.version)
+    if problems and (verb.meta or verb.render):
+        hint = "Or put a value with spaces in quotes, such as 'purpose=to say hello'."
+        raise ModelValidationError([p.model_copy(update={"hint": f"{p.hint} {hint}".strip()}) for p in problems])
+    return verb
 
 
 def _as_typed(error: ModelValidationError) -> list[Problem]:

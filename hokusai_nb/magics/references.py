@@ -1,69 +1,67 @@
-"""Values in a line: ``$name`` and ``{expression}``."""
+"""Values in a line: what ``$name`` and ``{expression}`` stand for."""
 
 from __future__ import annotations
 
 import ast
 import numbers
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from hokusai_nb.errors import UsageError
-from hokusai_nb.schema.problems import Problem, quoted
+from hokusai_nb.schema.line_words import refuse
+from hokusai_nb.schema.problems import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Reference", "refuse", "said"]
+    from hokusai_nb.schema.line_words import Reference, ValueOf
+
+__all__ = ["in_namespace", "said"]
+
+_AS_TEXT = "Write {{ and }} for braces that are text."
+_AS_JSON = 'Write JSON as {"key": "text"}, with double quotes, true, false and null; {{ and }} stand for braces.'
 
 
-def refuse(what: str, hint: str = "") -> NoReturn:
-    """Raise the error for a line that cannot be understood."""
-    raise UsageError([Problem(field="line", what=what, hint=hint)]) from None
+def in_namespace(namespace: Mapping[str, Any]) -> ValueOf:
+    """Return what says the value of a reference as text.
 
+    It raises `UsageError` where there is no such variable, the expression fails, or its value is an object that has
+    no plain text.
 
-@dataclass(frozen=True)
-class Reference:
-    """A variable or an expression that stands in a word.
-
-    Attributes:
-        source: Python source of the expression.
-        shown: How it was typed, such as ``$name`` or ``{a + b}``.
+    Args:
+        namespace: The variables.
     """
+    return partial(_text, namespace)
 
-    source: str
-    shown: str
 
-    def text(self, namespace: Mapping[str, Any]) -> str:
-        """Return the value as text.
+def _text(namespace: Mapping[str, Any], reference: Reference) -> str:
+    value, spec = _value(namespace, reference)
+    plain = _plain(value, reference.shown)
+    try:
+        return format(plain, spec)
+    except (TypeError, ValueError, OverflowError) as error:
+        what = f"{_short(reference.shown)} cannot be formatted: {error}."
+        refuse(what, "Use a format such as {x:.4f}, or none.")
 
-        Raises:
-            UsageError: There is no such variable, the expression fails, or its value is an object
-                that has no plain text.
-        """
-        value, spec = self._value(namespace)
-        plain = _plain(value, self.shown)
-        try:
-            return format(plain, spec)
-        except (TypeError, ValueError, OverflowError) as error:
-            what = f"{_short(self.shown)} cannot be formatted: {error}."
-            refuse(what, "Use a format such as {x:.4f}, or none.")
 
-    def _value(self, namespace: Mapping[str, Any]) -> tuple[Any, str]:
-        try:
-            code, spec = _compiled(self.source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            reason = error.msg if isinstance(error, SyntaxError) else str(error)
-            hint = "Write {{ and }} for braces that are text."
-            refuse(f"{_short(self.shown)} is no expression: {reason}.", hint)
-        try:
-            return eval(code, dict(namespace)), spec  # noqa: S307 - the user's own code in their own cell
-        except NameError as error:
-            what = f"{_short(self.shown)} cannot be read: {error}."
-            refuse(what, "Run the cell that defines it, or write $$ or {{ }} for text.")
-        except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
-            what = f"{_short(self.shown)} failed: {type(error).__name__}: {said(error)}"
-            refuse(what, "Write {{ and }} for braces that are text.")
+def _value(namespace: Mapping[str, Any], reference: Reference) -> tuple[Any, str]:
+    try:
+        code, spec = _compiled(reference.source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        hint = _AS_JSON if _is_data(reference.source) else _AS_TEXT
+        refuse(f"{_short(reference.shown)} is no expression: {reason}.", hint)
+    value, colon, _ = reference.source.rpartition(":")
+    if colon and _is_data(value):
+        refuse(f"{_short(reference.shown)} formats a value that is written out, and is no JSON.", _AS_JSON)
+    try:
+        return eval(code, dict(namespace)), spec  # noqa: S307 - the user's own code in their own cell
+    except NameError as error:
+        what = f"{_short(reference.shown)} cannot be read: {error}."
+        refuse(what, "Run the cell that defines it, or write $$ or {{ }} for text.")
+    except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
+        what = f"{_short(reference.shown)} failed: {type(error).__name__}: {said(error)}"
+        refuse(what, _AS_TEXT)
 
 
 def said(error: Exception) -> str:
@@ -90,6 +88,17 @@ def _compiled(source: str) -> tuple[Any, str]:
         return compile(ast.parse(expression.strip(), mode="eval"), "<magic line>", "eval"), spec
 
 
+def _is_data(source: str) -> bool:
+    """Return whether a source names nothing, such as that of one value or of pairs of a key and a value."""
+    for text in (source.strip(), f"{{{source}}}"):
+        try:
+            ast.literal_eval(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+        return True
+    return False
+
+
 def _plain(value: object, shown: str) -> Any:
     """Return a value whose text is what the user means, and refuse any other.
 
@@ -99,6 +108,6 @@ def _plain(value: object, shown: str) -> Any:
         return os.fsdecode(value)
     if isinstance(value, (str, numbers.Number)):
         return value
-    kind = type(value).__name__
-    what = f"{_short(shown)} is no text and no number: {kind}."
-    refuse(what, "Name an attribute of it, such as {run.info.run_id}; --model takes the variable's bare name.")
+    what = f"{_short(shown)} is no text and no number: {type(value).__name__}."
+    hint = "Name an attribute of it, such as {run.info.run_id}; --model takes the variable's bare name."
+    return refuse(what, hint)

@@ -13,8 +13,8 @@ from hokusai_nb.errors import HokusaiError, NoCurrentRunError
 from hokusai_nb.magics.body import Body
 from hokusai_nb.magics.completion import suggestions_of
 from hokusai_nb.magics.estimators import find_object, fitted_estimators, new_estimators, only_estimator
-from hokusai_nb.magics.references import refuse
 from hokusai_nb.schema.display import as_json
+from hokusai_nb.schema.line_words import refuse
 from hokusai_nb.schema.verbs import Register
 
 if TYPE_CHECKING:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hokusai_nb.schema.problems import Problem, quoted
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from hokusai_nb.schema.verbs import Option, Verb
 
-__all__ = ["Argument", "arguments", "as_typed", "pairs_in"]
+__all__ = ["Argument", "arguments", "as_typed", "pairs_in", "typed_value"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Argument:
         required: Whether the verb cannot do without.
         metavar: What stands for the value in the help.
         suggest: Where completion finds candidates.
+        choices: All that a value may be; empty where that is not listed.
         notebook: Whether it makes sense in a notebook only, such as the name of a variable.
         several: Whether one flag may be followed by several KEY=VALUE words.
         help: One sentence.
@@ -44,6 +46,7 @@ class Argument:
     required: bool
     metavar: str
     suggest: str
+    choices: tuple[str, ...]
     notebook: bool
     several: bool
     help: str
@@ -67,7 +70,9 @@ def arguments(verb: type[Verb]) -> tuple[Argument, ...]:
 
 def _argument(name: str, info: FieldInfo, option: Option) -> Argument:
     annotation = info.annotation
-    choices = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    # Of a Literal and None, Python makes the older kind of union.
+    is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
+    choices = typing.get_args(annotation) if is_union else (annotation,)
     kind: Literal["value", "switch", "on|off", "pairs"]
     if annotation is bool:
         kind = "switch"
@@ -84,6 +89,7 @@ def _argument(name: str, info: FieldInfo, option: Option) -> Argument:
         required=info.is_required(),
         metavar=option.metavar or name.upper().replace("_", "-"),
         suggest=option.suggest,
+        choices=tuple(word for c in choices if typing.get_origin(c) is Literal for word in typing.get_args(c)),
         notebook=option.notebook,
         several=option.several,
         help=info.description or "",
@@ -103,16 +109,38 @@ def as_typed(verb: type[Verb], problems: Iterable[Problem]) -> list[Problem]:
     return told
 
 
-def pairs_in(argument: Argument, texts: Iterable[str]) -> tuple[dict[str, str], list[Problem]]:
-    """Return the pairs that KEY=VALUE texts say, and what is wrong with them."""
+def pairs_in(texts: Iterable[str], by: str, form: str, field: str) -> tuple[dict[str, str], list[Problem]]:
+    """Return the pairs that KEY=VALUE texts say up to the first that is wrong, and what is wrong with it.
+
+    Args:
+        texts: One for each pair.
+        by: What they are given by, such as ``--tag``.
+        form: How one is written, such as ``KEY=VALUE``.
+        field: Field that they belong to.
+    """
     pairs: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            what = f"{argument.flag} needs {argument.metavar}: {quoted(text)}."
-            return {}, [Problem(field=argument.field, what=what)]
+            return pairs, [Problem(field=field, what=f"{by} needs {form}: {quoted(text)}.")]
         if key in pairs:
-            what = f"{argument.flag} {quoted(key)} is given twice."
-            return {}, [Problem(field=argument.field, what=what, hint="Leave one of them out.")]
+            what = f"{by} {quoted(key)} is given twice."
+            return pairs, [Problem(field=field, what=what, hint="Leave one of them out.")]
         pairs[key] = value
     return pairs, []
+
+
+def typed_value(text: str) -> Any:
+    """Return what a text writes in JSON, such as a number, null or a list; any other text as it is.
+
+    >>> typed_value("0.06"), typed_value("true"), typed_value("threads"), typed_value('"17"'), typed_value("NaN")
+    (0.06, True, 'threads', '17', 'NaN')
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)

@@ -1,14 +1,15 @@
 """Records as escaped HTML and as text: the only place that writes markup.
 
 Whatever a registry returns is hostile. HTML is built by `markupsafe.Markup`, which escapes every
-value that is put into it; text has its control characters spelled out, so that a name can neither
-colour a terminal nor forge a line.
+value that is put into it; both have their control characters spelled out, so that a name can neither
+colour a terminal nor forge a line, and a text is read in the order in which a model gets it.
 """
 
 from __future__ import annotations
 
 import abc
 import datetime as dt
+import re
 from typing import TYPE_CHECKING, Any
 
 import pydantic
@@ -38,6 +39,8 @@ __all__ = [
     "signed",
     "tag_rows",
     "text_block",
+    "unseen",
+    "visible",
     "when",
 ]
 
@@ -46,10 +49,18 @@ SIMULATED = "Simulated: mock mode is on; nothing was written anywhere else."
 MAX_CELL = 1000
 MAX_DIGITS = 24
 
+SHORT_WORD = 24
+"""Characters of a word that no column is too narrow for."""
+# Control characters but for tab and line break, what changes the direction of writing or breaks a line unseen,
+# and what is not seen at all; the two joiners stay, because emoji and scripts are made with them.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
+)
 _TABLE = Markup('<table class="hokusai-table">{}<tbody>{}</tbody></table>')
 # One style for every record: Jupyter's theme variables, so that dark themes work. A notebook that is opened again, and
 # not trusted, loses it, and every style that names a variable: what has to stay is said at its element, plainly.
-_LEFT = Markup("style='text-align:left'")
+_CELL = Markup("<{0} style='text-align:left{1}'>{2}</{3}>")
 _TEXT = Markup(
     "<pre style='white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;margin:.25em 0;padding:.4em .6em;"
     "border-left:3px solid rgba(128,128,128,.5);background:none'>{}</pre>"
@@ -68,8 +79,10 @@ _STYLE = Markup(
     ".hokusai-note{{color:var(--jp-ui-font-color2,inherit);margin:.25em 0;white-space:pre-line}}"
     ".hokusai table{{border-collapse:collapse;margin:.25em 0}}"
     ".hokusai th,.hokusai td{{text-align:left!important;padding:.15em .9em .15em 0;vertical-align:top;"
-    "overflow-wrap:anywhere;background:none}}"
+    "overflow-wrap:break-word;background:none}}"
     ".hokusai th{{font-weight:600;color:var(--jp-ui-font-color1,inherit);white-space:nowrap}}"
+    ".hokusai code{{background:none;padding:0}}"
+    ".hokusai pre{{font-family:var(--jp-code-font-family,monospace)}}"
     ".hokusai thead th{{border-bottom:1px solid var(--jp-border-color1,#bbb)}}"
     "</style>"
 ).format()
@@ -127,7 +140,29 @@ def printable(value: object) -> str:
     >>> printable("a\nb\x1b[31m")
     'a\\nb\\x1b[31m'
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(value))
+    return "".join(c if c.isprintable() else _spelled(c) for c in str(value))
+
+
+def visible(html: Markup) -> Markup:
+    r"""Return HTML with what cannot be seen in it, or would change how it is read, spelled out.
+
+    >>> visible(Markup("a\x1b[31m\n\u202elive\u202c"))
+    Markup('a\\x1b[31m\n\\u202elive\\u202c')
+    """
+    return Markup(_UNSEEN.sub(lambda found: _spelled(found[0]), html))  # noqa: S704 - what was markup before
+
+
+def unseen(text: str) -> tuple[str, ...]:
+    r"""Return what `visible` spells out of a text, spelled out, each once.
+
+    >>> unseen("a\u202eb\u202ec\u202c")
+    ('\\u202e', '\\u202c')
+    """
+    return tuple(_spelled(found) for found in dict.fromkeys(_UNSEEN.findall(text)))
+
+
+def _spelled(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode()
 
 
 def shortened(value: object, most: int = MAX_CELL) -> str:
@@ -180,22 +215,34 @@ def when(timestamp: int) -> str:
 def markup_table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -> Markup:
     """Return rows as an escaped HTML table; without a head, the first cell of a row is its label."""
     if head:
-        cells = Markup().join(Markup("<th scope='col' {}>{}</th>").format(_LEFT, h) for h in head)
-        top = Markup("<thead><tr>{}</tr></thead>").format(cells)
+        top = Markup("<thead><tr>{}</tr></thead>").format(_cells(head, "th scope='col'"))
         body = [_cells(row) for row in rows]
     else:
         top = Markup()
-        body = [Markup("<th scope='row' {}>{}</th>").format(_LEFT, first) + _cells(rest) for first, *rest in rows]
-    return _TABLE.format(top, Markup().join(Markup("<tr>{}</tr>").format(row) for row in body))
+        body = [_cells([first], "th scope='row'") + _cells(rest) for first, *rest in rows]
+    return visible(_TABLE.format(top, Markup().join(Markup("<tr>{}</tr>").format(row) for row in body)))
 
 
-def _cells(row: Iterable[object]) -> Markup:
-    return Markup().join(Markup("<td {}>{}</td>").format(_LEFT, cell) for cell in row)
+def _cells(row: Iterable[object], tag: str = "td") -> Markup:
+    return Markup().join(_cell(value, Markup(tag)) for value in row)  # noqa: S704 - one of ours
+
+
+def _cell(value: object, tag: Markup) -> Markup:
+    """Return a cell in which a short word stays whole; a long one is broken behind its slashes, or else anywhere."""
+    words = str(value).split()
+    if len(words) == 1 and len(words[0]) <= SHORT_WORD:
+        wraps = ";white-space:nowrap" if "-" in words[0] else ""
+    else:
+        longest = max((len(part) for one in words for part in one.split("/")), default=0)
+        wraps = ";overflow-wrap:anywhere" if longest > SHORT_WORD else ""
+        if len(words) == 1 and not hasattr(value, "__html__"):
+            value = Markup("/<wbr>").join(words[0].split("/"))
+    return _CELL.format(tag, wraps, value, tag.partition(" ")[0])
 
 
 def text_block(text: object) -> Markup:
     """Return a text of several lines as escaped HTML: with its lines and spaces, marked off from what is around."""
-    return _TEXT.format(text)
+    return visible(_TEXT.format(text))
 
 
 def diff_lines(diff: str) -> Markup:
@@ -203,7 +250,7 @@ def diff_lines(diff: str) -> Markup:
     heads = 2  # they name the two sides, with signs of their own
     lines = enumerate(diff.split("\n"))
     tints = ((_TINTS.get("@" if place < heads else line[:1], Markup("{}")), line) for place, line in lines)
-    return Markup("\n").join(tint.format(line) for tint, line in tints)
+    return visible(Markup("\n").join(tint.format(line) for tint, line in tints))
 
 
 def card(title: object, *parts: object, notes: Iterable[object] = ()) -> Markup:
@@ -211,7 +258,7 @@ def card(title: object, *parts: object, notes: Iterable[object] = ()) -> Markup:
     head = Markup("<div class='hokusai-title' style='font-weight:600'>{}</div>").format(title)
     shown = [head, *(Markup("{}").format(p) for p in parts)]
     shown += [Markup("<div class='hokusai-note'>{}</div>").format(note) for note in notes]
-    return _STYLE + Markup("<div class='hokusai'>{}</div>").format(Markup().join(shown))
+    return visible(_STYLE + Markup("<div class='hokusai'>{}</div>").format(Markup().join(shown)))
 
 
 def plain_table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numbers
 import re
 import unicodedata
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pydantic
 from pydantic_core import PydanticCustomError
 
 from hokusai_nb.errors import ValidationError
+from hokusai_nb.schema.text_length import is_longer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,6 +35,8 @@ __all__ = [
 M = TypeVar("M", bound=pydantic.BaseModel)
 CODE = "hokusai_problem"
 SHOWN_CHARACTERS = 80
+MAX_WRITTEN = 100_000
+"""Characters of a value that are made so that the first few can be shown."""
 LONGEST_PATH = 4096
 """Bytes; what Linux opens at most."""
 
@@ -84,10 +88,12 @@ def quoted(value: object, longest: int = SHOWN_CHARACTERS) -> str:
     if isinstance(value, str):
         text = plain(value)
         return repr(text if len(text) <= longest else text[:longest] + "…")
-    try:
-        text = str(value) if isinstance(value, numbers.Number) else repr(value)
-    except Exception:  # noqa: BLE001 - a value may fail even at this, and the message must not
-        text = f"<{type(value).__name__}>"
+    text = f"<{type(value).__name__}>"
+    with suppress(Exception):  # a value may fail even at this, and the message must not
+        if isinstance(value, numbers.Number):
+            text = str(value)
+        elif not is_longer(value, MAX_WRITTEN):
+            text = repr(value)
     text = " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * longest]).split())
     return text if len(text) <= longest else text[:longest] + "…"
 

@@ -27,12 +27,17 @@ from hokusai_nb.schema.prompts import SHOWN_TEMPLATE, PromptVersion
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["PromptCard", "Sample", "waiting"]
+__all__ = ["PromptCard", "Sample", "author_of", "waiting"]
 
 CHIPS = 60
 _CHIP = Markup(
     "<span style='display:inline-block;padding:0 .6em;margin:.1em .35em .1em 0;border-radius:1em;"
     "border:1px solid rgba(128,128,128,.5);background-color:rgba(128,128,128,.15)'><code>{}</code></span>"
+)
+# As plain as the chips, for a notebook that is not trusted; read well on light and on dark.
+_REFUSAL = Markup(
+    "<div style='font-weight:600;white-space:pre-line;margin:.25em 0;padding:.3em .6em;"
+    "border-left:3px solid #e5534b;background-color:rgba(229,83,75,.15)'>{}</div>"
 )
 _HEAD = Markup("<div style='font-weight:600;margin:.5em 0 0'>{}</div>")
 
@@ -40,6 +45,13 @@ _HEAD = Markup("<div style='font-weight:600;margin:.5em 0 0'>{}</div>")
 def waiting(name: str) -> str:
     """Return what stands in a sample for a variable that has no value."""
     return f"\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}{name}\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
+
+
+def author_of(prompt: PromptVersion) -> str:
+    """Return who wrote a version, and where that is taken from if nobody said it; empty where it is not known."""
+    if "author" in prompt.metadata:
+        return str(prompt.metadata["author"])
+    return f"{prompt.author} (taken from the login)" if prompt.author else ""
 
 
 class Sample(Shown, frozen=True):
@@ -100,6 +112,8 @@ class PromptCard(Shown, frozen=True):
             state = "registered already"
         elif self.unchecked and not one.registered:
             state = "not checked with the registry"
+        elif self._refusals():
+            state = "would be refused"
         return f"Prompt {one.name} {one.version} ({state})"
 
     @cached_property
@@ -118,7 +132,7 @@ class PromptCard(Shown, frozen=True):
             rows.append(("Step", f"{step}, from {self.last.version}{self.reason}"))
         elif not one.registered and not self.unchecked:
             rows.append(("Step", "the first version"))
-        rows += [("Author", one.author)] if one.author else []
+        rows += [("Author", shortened(author_of(one)))] if author_of(one) else []
         rows += [(shortened(key), shortened(value)) for key, value in one.metadata.items() if key != "author"]
         rows += [("MLflow", Link(one.url))] if one.url else []
         return rows
@@ -126,10 +140,12 @@ class PromptCard(Shown, frozen=True):
     def _notes(self) -> list[str]:
         notes = [SIMULATED] if self.prompt.simulated else []
         notes += [self.unchecked] if self.unchecked else []
-        for problem in (*self.problems, *self.prompt.warnings):
-            word = "Warning" if problem.severity == "warning" else "It would not be registered"
-            notes.append(f"{word}: {problem.sentence}")
-        return notes
+        warnings = [p for p in (*self.problems, *self.prompt.warnings) if p.severity == "warning"]
+        return [*notes, *(f"Warning: {problem.sentence}" for problem in warnings)]
+
+    def _refusals(self) -> list[str]:
+        refused = (p for p in (*self.problems, *self.prompt.warnings) if p.severity != "warning")
+        return [f"It would not be registered: {problem.sentence}" for problem in refused]
 
     def _texts(self) -> Iterator[tuple[str, str]]:
         """Yield the heading and the text of what is shown in several lines."""
@@ -139,7 +155,8 @@ class PromptCard(Shown, frozen=True):
             yield "Sample", self.sample.text
 
     def _html_(self) -> Markup:
-        parts = [_chips(self.prompt.variables), markup_table(self._rows())]
+        parts = [_REFUSAL.format(shortened(refusal)) for refusal in self._refusals()]
+        parts += [_chips(self.prompt.variables), markup_table(self._rows())]
         for head, text in self._texts():
             parts.append(_HEAD.format(head) + text_block(shortened(text, SHOWN_TEMPLATE)))
         parts += [Markup("<div class='hokusai-note'>{}</div>").format(note) for note in self._sample_notes()]
@@ -151,7 +168,8 @@ class PromptCard(Shown, frozen=True):
     def _text_(self) -> str:
         variables = " ".join(f"[{name}]" for name in self.prompt.variables[:CHIPS]) or "none"
         rows = [("Variables", shortened(variables)), *((label, shortened(value)) for label, value in self._rows())]
-        lines = [printable(shortened(self.title)), plain_table(rows)]
+        lines = [printable(shortened(self.title)), *(printable(shortened(refusal)) for refusal in self._refusals())]
+        lines.append(plain_table(rows))
         for head, text in self._texts():
             lines += [head, *barred(shortened(text, SHOWN_TEMPLATE))]
         lines += [printable(note) for note in self._sample_notes()]

@@ -4,40 +4,31 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hokusai_nb.schema.problems import quoted
+from hokusai_nb.errors import UsageError
+from hokusai_nb.schema.arguments import typed_value
+from hokusai_nb.schema.line_reading import LineRequest
+from hokusai_nb.schema.line_words import LineProblem
 from hokusai_nb.schema.prompt_json import json_node
 from hokusai_nb.schema.prompt_places import Misread, Node, Place, Source
+from hokusai_nb.schema.prompt_verbs import EditPrompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAGIC", "PromptCell", "cells_in", "typed_value"]
+    from hokusai_nb.schema.problems import Problem
+
+__all__ = ["MAGIC", "PromptCell", "cells_in"]
 
 MAGIC = "%%hokusai_prompt"
 EXPECTED_TO_FAIL = "raises-exception"
 """Jupyter's tag of a cell that shows an error on purpose."""
-_HEAD = re.compile(r"%%hokusai_prompt(?=\s|\Z)([^\n]*)\n?")
-_WORD = re.compile(r"""(?:\{\{|\}\}|\$\$|\{[^{}]*\}|"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\{])+""")
-_DOUBLED = {"{{": "{", "}}": "}", "$$": "$"}
-_QUOTED = re.compile(
-    r""""(?P<double>(?:\\.|[^"\\])*)"|'(?P<single>[^']*)'|\\(?P<escaped>.)|(?P<bare>[^"'\\]+)""", re.DOTALL
-)
-_VALUE = re.compile(r"(\{\{|\}\}|\$\$)|(\{[^{}]*\}|\$[^\W\d]\w*)")
-TAKE_VALUES = ("--bump", "--meta", "--render")
-"""Options of the magic that the next word belongs to."""
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word of a cell's first line; None where its text is only known when the cell runs."""
-
-    text: str | None
-    start: int
-    """Offset in the cell."""
+_HEAD = re.compile(rf"{MAGIC}(?=\s|\Z)")
+_ABOVE = re.compile(r"(?:[^\S\n]*\n)*(?=(?P<indent>[ \t]*))")
+_SHORT = 1000
+"""Characters of a file that may as well be read with the place of each value."""
 
 
 class PromptCell:
@@ -46,10 +37,12 @@ class PromptCell:
     Attributes:
         number: Position among all cells of the notebook, from 1.
         text: Its source.
-        fields: What the first line says: ``name``, ``version``, ``bump``, ``metadata``; each a `Node` whose
-            places are offsets in the cell.
+        fields: What the first line says, as far as it is known before the cell runs: ``name``, ``version``, ``bump``,
+            ``metadata``; each a `Node` whose places are offsets in the cell.
+        problems: What is wrong with the first line.
         unknown: Whether something of that is only known when the cell runs.
         form: Whether the cell opens the editor, so that it may be empty.
+        wants_help: Whether the cell only asks for help.
     """
 
     def __init__(self, number: int, text: str, source: Source, offsets: list[int]) -> None:
@@ -58,13 +51,21 @@ class PromptCell:
         self._source = source
         self._offsets = offsets
         self._in_cell = Source(text)
-        self.fields: dict[str, Node] = {}
-        self.unknown = False
-        self.form = False
-        head = _HEAD.match(text)
-        assert head is not None
-        self.body = head.end()
-        self._read(list(_words(text, head.start(1), head.end(1))))
+        # IPython ends the line at any character that Python counts as a line break.
+        first = text.splitlines(keepends=True)[0]
+        self.body = len(first)
+        self._line = len(MAGIC)
+        try:
+            request = LineRequest(EditPrompt, first[self._line :].rstrip(), MAGIC.lstrip("%"))
+            self.problems: list[Problem] = [] if request.wants_help else request.problems()
+        except UsageError as error:
+            (problem,) = error.problems
+            assert isinstance(problem, LineProblem)
+            raise Misread(problem.what, problem.hint, self._line + problem.at) from None
+        self.form = request.names("form")
+        self.wants_help = request.wants_help
+        self.unknown = bool(request.late() - {"render"})
+        self.fields = self._fields(request)
 
     def place(self, offset: int) -> Place:
         """Return where a character of the cell stands, in the cell and in the file."""
@@ -78,52 +79,16 @@ class PromptCell:
         body = self.text[self.body :].removesuffix("\n")
         return Node(body, self.body, offsets=partial(range, self.body, self.body + len(body) + 1))
 
-    def _read(self, words: list[Word]) -> None:
-        metadata: dict[str, tuple[int, Node]] = {}
-        rest = iter(words)
-        for word in rest:
-            if word.text is None or not word.text.startswith("--"):
-                self._positional(word)
-                continue
-            flag, equals, text = word.text.partition("=")
-            if flag not in TAKE_VALUES:
-                self.form = self.form or flag == "--form"
-                continue  # the magic itself says what else there is
-            value = Word(text, word.start) if equals else next(rest, None)
-            if value is None or value.text is None:
-                self.unknown = self.unknown or flag != "--render"
-            elif flag == "--bump":
-                self.fields["bump"] = Node(value.text, value.start)
-            elif flag == "--meta":
-                key, _, text = value.text.partition("=")
-                metadata[key] = (value.start, Node(typed_value(text), value.start))
-        if metadata:
-            values = {key: node.value for key, (_, node) in metadata.items()}
-            self.fields["metadata"] = Node(values, min(start for start, _ in metadata.values()), metadata)
-
-    def _positional(self, word: Word) -> None:
-        field = next((name for name in ("name", "version") if name not in self.fields), None)
-        if field is None:
-            what = f"There is no place for the argument {quoted(word.text)}."
-            raise Misread(what, "Put text with spaces in quotes.", word.start)
-        self.unknown = self.unknown or word.text is None
-        self.fields[field] = Node(word.text, word.start)
-
-
-def typed_value(text: str) -> Any:
-    """Return what a text writes in JSON, such as a number, null or a list; any other text as it is.
-
-    >>> typed_value("0.06"), typed_value("true"), typed_value("threads"), typed_value('"17"'), typed_value("NaN")
-    (0.06, True, 'threads', '17', 'NaN')
-    """
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(name)
+    def _fields(self, request: LineRequest) -> dict[str, Node]:
+        known = request.fixed()
+        starts = {field: [self._line + word.start for word in request.words(field)] for field in known}
+        found: dict[str, Node] = {f: Node(known[f], starts[f][0]) for f in ("name", "version", "bump") if f in known}
+        if "meta" in known:
+            pairs = {key: typed_value(text) for key, text in known["meta"].items()}
+            places = zip(pairs.items(), starts["meta"], strict=True)
+            members = {key: (start, Node(value, start)) for (key, value), start in places}
+            found["metadata"] = Node(pairs, min(starts["meta"]), members)
+        return found
 
 
 def cells_in(text: str) -> Iterator[PromptCell | tuple[Misread, Place]]:
@@ -133,7 +98,7 @@ def cells_in(text: str) -> Iterator[PromptCell | tuple[Misread, Place]]:
         Misread: The text is no notebook.
     """
     if MAGIC not in text:  # the other notebooks are large, and read fast
-        _check(json_node(text) if len(text) < 1000 else Node(_loaded(text), 0))  # noqa: PLR2004 - either will do
+        _check(json_node(text) if len(text) < _SHORT else Node(_loaded(text), 0))
         return
     notebook = json_node(text)
     _check(notebook)
@@ -183,40 +148,18 @@ def _joined(body: Node) -> tuple[str, list[int]]:
         offsets += list(piece.offsets())[:-1]
     end = pieces[-1].at(len(pieces[-1].value)) if pieces else body.start
     text = "".join(piece.value for piece in pieces)
-    stripped = len(text) - len(text.lstrip("\n"))  # IPython leaves out empty lines before a magic
-    return text[stripped:], [*offsets[stripped:], end]
+    return _as_ipython_takes_it(text, [*offsets, end])
 
 
-def _words(text: str, start: int, end: int) -> Iterator[Word]:
-    at = start
-    while at < end:
-        if text[at].isspace():
-            at += 1
-            continue
-        match = _WORD.match(text, at, end)
-        if text[at] == "#" or match is None:
-            if match is None:
-                what = f"A quote or a brace is not closed: {quoted(text[at])[1:-1]}"
-                raise Misread(what, "Close it; write {{ and $$ for the characters themselves.", at)
-            return
-        if text[at:end].rstrip() == ";":
-            return
-        yield Word(_text(match[0], last=match.end() == len(text[:end].rstrip())), at)
-        at = match.end()
-
-
-def _text(word: str, *, last: bool) -> str | None:
-    """Return what a word says without its quotes; None where it holds a variable or an expression."""
-    if last and word.endswith(";"):
-        word = word[:-1]
-    found = []
-    for piece in _QUOTED.finditer(word):
-        if piece["escaped"] is not None:
-            found.append(piece["escaped"])
-            continue
-        text = piece["double"] or piece["single"] or piece["bare"] or ""
-        if any(match[2] for match in _VALUE.finditer(text)):
-            return None
-        text = _VALUE.sub(lambda match: _DOUBLED[match[1]], text)
-        found.append(re.sub(r'\\(["\\])', r"\1", text) if piece["double"] else text)
-    return "".join(found)
+def _as_ipython_takes_it(text: str, offsets: list[int]) -> tuple[str, list[int]]:
+    """Return a cell without the empty lines above a magic and without the indentation of its first line."""
+    above = _ABOVE.match(text)
+    assert above is not None
+    kept = range(above.end(), len(text))
+    if (indent := above["indent"]) and text.startswith(MAGIC, kept.start + len(indent)):
+        lines = re.finditer(rf"^{re.escape(indent)}", text[kept.start :], re.MULTILINE)
+        dropped = {kept.start + at for line in lines for at in range(*line.span())}
+        return "".join(text[at] for at in kept if at not in dropped), [
+            offsets[at] for at in [*kept, len(text)] if at not in dropped
+        ]
+    return text[kept.start :], offsets[kept.start :]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hokusai_nb.errors import ModelValidationError
 from hokusai_nb.schema.display import Shown, diff_lines
 from hokusai_nb.schema.problems import Problem, quoted
-from hokusai_nb.schema.prompt_metadata import thawed_json
+from hokusai_nb.schema.prompt_metadata import same_value, thawed_json
 from hokusai_nb.schema.prompts import PromptVersion, text_card
 from hokusai_nb.schema.tag_values import parse_semver
 from hokusai_nb.schema.versioning import step_between
@@ -111,10 +111,12 @@ def text_diff(old: str, new: str, old_label: str = "old", new_label: str = "new"
 
 def _metadata_diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     before, after = thawed_json(old), thawed_json(new)
-    changed = {key: {"from": before[key], "to": after[key]} for key in before if key in after}
     return {
         "added": {key: value for key, value in after.items() if key not in before},
         "removed": {key: value for key, value in before.items() if key not in after},
-        # A change of type is a change, although 1 equals True.
-        "changed": {k: v for k, v in changed.items() if (type(v["from"]), v["from"]) != (type(v["to"]), v["to"])},
+        "changed": {
+            key: {"from": value, "to": after[key]}
+            for key, value in before.items()
+            if key in after and not same_value(value, after[key])
+        },
     }

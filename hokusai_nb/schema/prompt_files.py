@@ -21,7 +21,6 @@ key is refused, so that none is misspelled in silence. The ending of a file says
 
 from __future__ import annotations
 
-import difflib
 import re
 from functools import partial
 from typing import TYPE_CHECKING
@@ -30,11 +29,12 @@ from hokusai_nb.schema.problems import Problem, quoted
 from hokusai_nb.schema.prompt_cells import PromptCell, cells_in
 from hokusai_nb.schema.prompt_entries import KEYS, Entry
 from hokusai_nb.schema.prompt_json import json_node
+from hokusai_nb.schema.prompt_likeness import is_meant, keys_in, may_head_one, meant, prompts_inside
 from hokusai_nb.schema.prompt_places import FileProblem, Misread, Node, Place, Source
 from hokusai_nb.schema.prompt_yaml import yaml_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
     from typing import Any
 
     from hokusai_nb.schema.prompt_entries import FilePrompt, Spot
@@ -53,8 +53,9 @@ ENDINGS = {
 }
 """How a file is read, by its ending in lower case."""
 
-_FRONT = re.compile(r"---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
-_KEY_OF_ONE = re.compile(r"""^[\s\-{\["']*template["']?\s*:""", re.MULTILINE)
+_FRONT = re.compile(r"\s*?^---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_UNCLOSED = re.compile(r"\s*(?:---[ \t]*\r?\n)?(?P<head>(?:[^\n]*\S[^\n]*(?:\n|\Z))*)")
+_STARTING = re.compile(r"^(name|version|bump)[ \t]*:", re.MULTILINE)
 _EMPTY_LINES = re.compile(r"(?:[ \t]*\r?\n)*")
 _EXPECTED = {
     "yaml": "Write a mapping with name, version and template, or a list of them.",
@@ -70,7 +71,8 @@ def read_prompts(file: str, text: str, *, lenient: bool = False) -> tuple[list[F
     Args:
         file: Path of the file, whose ending is one of `ENDINGS`.
         text: What it holds.
-        lenient: Whether a file or an entry that does not look like a prompt is passed over in silence.
+        lenient: Whether a file or an entry that has nothing of a prompt is passed over in silence; one that has
+            something of it is an error where it looks like a prompt with a mistake, and else a warning.
     """
     kind = ENDINGS["." + file.rpartition(".")[2].lower()]
     found = _Found(file, Source(text), lenient=lenient)
@@ -82,7 +84,7 @@ def read_prompts(file: str, text: str, *, lenient: bool = False) -> tuple[list[F
         else:
             found.entries([json_node(text)] if kind == "json" else yaml_nodes(text))
     except Misread as misread:
-        if not lenient or kind == "notebook" or _KEY_OF_ONE.search(text):
+        if not lenient or kind == "notebook" or keys_in(text):
             found.misread(misread)
     if not (found.prompts or found.problems or lenient):
         found.misread(Misread("There is no prompt in this file.", _EXPECTED[kind]))
@@ -109,40 +111,68 @@ class _Found:
         """Take the prompts among the values of a YAML or JSON file."""
         for node in (one for top in nodes for one in (top.items if isinstance(top.value, list) else (top,))):
             if isinstance(node.value, dict):
-                if not self.lenient or _looks_like_one(node.value):
+                if not self.lenient or is_meant(node.value):
                     self.entry(node)
+                else:
+                    self.other(node)
             elif not self.lenient:
                 what = f"A prompt must be a mapping: {quoted(node.value)}"
                 self.misread(Misread(what, f"With the keys {', '.join(KEYS)}.", node.start))
 
+    def other(self, node: Node) -> None:
+        """Pass over a mapping that is no prompt, not in silence where it has something of one."""
+        if inner := next(prompts_inside(node), None):
+            what = "A prompt stands inside another value."
+            self.misread(Misread(what, "Write it at the top of the file, or in a list there.", inner.start))
+        elif (resembling := [key for key in node.value if meant(key)]) and not self.problems:
+            what = f"This was passed over: it has a key {quoted(resembling[0])} but does not look like a prompt."
+            hint = "A prompt has a name and a template."
+            self.misread(Misread(what, hint, node.members[resembling[0]][0]), severity="warning")
+
     def front_matter(self) -> None:
         """Take the prompt of a text with front matter."""
-        front = _FRONT.match(self.source.text)
+        text = self.source.text
+        front = _FRONT.match(text)
         if front is None:
-            if self.source.text.startswith("---") and not self.lenient:
-                what = "The front matter is not closed."
-                raise Misread(what, "End it with a line of ---.")
+            self._without_front(text)
             return
         begin = front.start(1)
+        if not text.startswith("---") and (not self.lenient or keys_in(front[1])):
+            what = "The front matter must begin in the first line."
+            raise Misread(what, "Leave out the empty lines above it.")
         try:
             nodes = yaml_nodes(front[1], begin)
         except Misread as misread:
             raise Misread(misread.what, misread.hint, misread.offset + begin) from None
         if len(nodes) != 1 or not isinstance(nodes[0].value, dict):
-            if not self.lenient:
+            if not self.lenient or keys_in(front[1]):
                 what = "The front matter must be one mapping."
                 raise Misread(what, _EXPECTED["text"], begin)
             return
         (head,) = nodes
-        if self.lenient and not _may_head_one(head.value):
+        if self.lenient and not may_head_one(head.value):
+            self.other(head)
             return
         if "template" in head.members:
             what = "The template stands below the front matter, not in it."
             self.misread(Misread(what, "Leave one of them out.", head.members["template"][0]), field="template")
             return
-        body = _body(self.source.text, front.end())
+        body = _body(text, front.end())
         value = {**head.value, "template": body.value}
         self.entry(Node(value, head.start, {**head.members, "template": (body.start, body)}))
+
+    def _without_front(self, text: str) -> None:
+        """Refuse a text whose front matter is not closed, or lacks its first line, where it may be one."""
+        unclosed = _UNCLOSED.match(text)
+        keys = set(keys_in(unclosed["head"])) if unclosed else set()
+        begin = len(text) - len(text.lstrip())
+        if text.startswith("---", begin):
+            if not self.lenient or keys:
+                what = "The front matter is not closed."
+                raise Misread(what, "End it with a line of ---.", begin)
+        elif len(set(_STARTING.findall(unclosed["head"] if unclosed else ""))) > 1:
+            what = "The front matter does not begin with ---."
+            raise Misread(what, _EXPECTED["text"], begin)
 
     def entry(self, node: Node) -> None:
         """Take one mapping."""
@@ -153,14 +183,19 @@ class _Found:
         if metadata := node.members.get("metadata"):
             for key, (start, _) in metadata[1].members.items():
                 spots[f"metadata.{key}"] = partial(_in_file, at, Node(key, start))
-        entry = Entry(self.file, node.value, spots)
-        meant = {key: _guessed(key) for key in node.members if key not in KEYS}
-        for key, guess in meant.items():
+        values, unquoted = _as_written(node)
+        entry = Entry(self.file, values, spots)
+        for key, written in unquoted.items():
+            read = f"It is read as {quoted(node.value[key])}, which is no text. Put it in quotes."
+            self.misread(Misread(f"Model name invalid: {written}", read, node.members[key][1].start), field=key)
+        guesses = {key: meant(key) for key in node.members if key not in KEYS}
+        for key, guess in guesses.items():
             listed = f"There are {', '.join(KEYS)}; anything else belongs below metadata."
             hint = f"Did you mean {guess}?" if guess else listed
             misread = Misread(f"A prompt has no key {quoted(key)}.", hint, node.members[key][0])
             self.misread(misread, prompt=entry.name)
-        self.take(entry, misspelled=meant.values(), whole=not meant)
+        told = {*unquoted, *(guess for guess in guesses.values() if guess and guess not in values)}
+        self.take(entry, told=told, whole=not guesses and not unquoted)
 
     def cells(self, cells: Iterable[PromptCell | tuple[Misread, Place]]) -> None:
         """Take the prompts of a notebook."""
@@ -168,30 +203,36 @@ class _Found:
             if not isinstance(cell, PromptCell):
                 self.misread(*cell)
                 continue
-            if cell.form and not cell.template.value.strip():
+            if cell.wants_help or (cell.form and not cell.template.value.strip()):
                 continue
             nodes = {**cell.fields, "template": cell.template}
             entry = Entry(self.file, {key: node.value for key, node in nodes.items()}, _cell_spots(cell, nodes))
             if cell.unknown:
-                self.problems += [entry.told(problem) for problem in entry.check_text()]
-                what = "The first line of this cell holds variables, so only its template was checked."
+                self.problems += [entry.told(problem) for problem in [*cell.problems, *entry.check_text()]]
+                what = "The first line of this cell holds variables, so only the rest of it was checked."
                 hint = "Write out name, version and metadata."
                 self.problems.append(entry.told(Problem(field="", what=what, hint=hint, severity="warning")))
             else:
-                self.take(entry)
+                self.take(entry, of_line=cell.problems)
 
-    def take(self, entry: Entry, *, misspelled: Iterable[str | None] = (), whole: bool = True) -> None:
-        """Check what a prompt says of itself, and take it if nothing is wrong."""
-        absent = {key for key in misspelled if key not in entry.values}
-        errors = [problem for problem in entry.errors() if problem.field not in absent]
+    def take(
+        self, entry: Entry, *, told: Container[str] = (), whole: bool = True, of_line: Iterable[Problem] = ()
+    ) -> None:
+        """Check what a prompt says of itself, and take it if nothing is wrong.
+
+        Args:
+            entry: What the file says of it.
+            told: Keys of which it was told already what is wrong.
+            whole: Whether nothing was wrong so far.
+            of_line: What is wrong with the line that it was read from.
+        """
+        errors = [problem for problem in entry.errors() if problem.field not in told]
+        fields = {problem.field.partition(".")[0] for problem in errors}
+        errors += [entry.told(problem) for problem in of_line if problem.field.partition(".")[0] not in fields]
         self.problems += errors
         if whole and not errors:
             self.problems += entry.doubts()
             self.prompts.append(entry.prompt())
-
-
-def _guessed(key: object) -> str | None:
-    return next(iter(difflib.get_close_matches(str(key), KEYS, n=1)), None)
 
 
 def _in_file(place: Callable[[int], Place], node: Node, offset: int | None) -> Place:
@@ -208,18 +249,14 @@ def _cell_spots(cell: PromptCell, nodes: Mapping[str, Node]) -> dict[str, Spot]:
     return spots
 
 
-def _looks_like_one(value: Mapping[Any, Any]) -> bool:
-    """Whether a mapping is meant as a prompt, also where a key is misspelled; other files name versions, too."""
-    given = set(value)
-    if "template" in given:
-        return bool({"name", "version", "bump"} & given)
-    meant = all(_guessed(key) for key in given - set(KEYS))
-    return "name" in given and bool({"version", "bump"} & given) and meant
-
-
-def _may_head_one(value: Mapping[Any, Any]) -> bool:
-    """Whether front matter is a prompt's: that of other documents has a name at times, too."""
-    return "name" in value and (bool({"version", "bump"} & set(value)) or set(value) <= set(KEYS))
+def _as_written(node: Node) -> tuple[dict[Any, Any], dict[str, str]]:
+    """Return the values with the version as it was written, and a name that was written so that it is no text."""
+    values = dict(node.value)
+    members = {key: node.members[key][1] for key in ("name", "version") if key in node.members}
+    written = {key: one.written for key, one in members.items() if one.written and one.value is not None}
+    if "version" in written:
+        values["version"] = written["version"]
+    return values, {key: text for key, text in written.items() if key == "name"}
 
 
 def _body(text: str, start: int) -> Node:

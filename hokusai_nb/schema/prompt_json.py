@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from functools import partial
 
 from hokusai_nb.schema.problems import quoted
@@ -13,6 +14,7 @@ __all__ = ["json_node"]
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_NUMBER = re.compile(r'"(?:\\.|[^"\\])*"|-?(?P<digits>\d+)(?![\d.eE])|[\d.eE+-]+', re.DOTALL)
 _DECODER = json.JSONDecoder()
 
 
@@ -33,7 +35,13 @@ def json_node(text: str) -> Node:
         raise Misread(what, "A prompt needs a few levels.") from None
     except ValueError:  # Python reads no number of thousands of digits
         what = "A number in this JSON has too many digits."
-        raise Misread(what, "Give it as text.") from None
+        raise Misread(what, "Give it as text.", _long_number(text)) from None
+
+
+def _long_number(text: str) -> int:
+    """Return where the first whole number stands that has more digits than Python reads."""
+    numbers = (match for match in _NUMBER.finditer(text) if match["digits"])
+    return next((m.start() for m in numbers if len(m["digits"]) > sys.get_int_max_str_digits()), 0)
 
 
 def _skip(text: str, at: int) -> int:
@@ -49,7 +57,9 @@ def _value(text: str, at: int) -> tuple[Node, int]:
     if text[at] == "[":
         return _list(text, at)
     value, end = _DECODER.raw_decode(text, at)
-    return Node(value, at, offsets=partial(_characters, text, at) if isinstance(value, str) else None), end
+    if isinstance(value, str):
+        return Node(value, at, offsets=partial(_characters, text, at)), end
+    return Node(value, at, written=text[at:end]), end
 
 
 def _mapping(text: str, start: int) -> tuple[Node, int]:

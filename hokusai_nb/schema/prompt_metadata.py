@@ -15,9 +15,11 @@ from hokusai_nb.errors import ModelValidationError
 from hokusai_nb.schema.frozen import FrozenDict
 from hokusai_nb.schema.problems import Problem, errors_in, plain, quoted
 from hokusai_nb.schema.tags import MAX_VALUE_LENGTH
+from hokusai_nb.schema.text_length import is_longer
 
 __all__ = [
     "RECOMMENDED",
+    "RESERVED",
     "FrozenList",
     "Metadata",
     "check_metadata",
@@ -25,13 +27,15 @@ __all__ = [
     "encode_metadata",
     "frozen_json",
     "recommend_metadata",
+    "reserved_prefix",
+    "same_value",
     "thawed_json",
 ]
 
 RECOMMENDED = ("author", "purpose", "tested_on", "performance_metrics")
 """Keys whose absence is worth a warning."""
 RESERVED = ("mlflow.", "_mlflow_", "hokusai.")
-"""Prefixes of the keys that a registry keeps beside the user's."""
+"""Prefixes of the keys that a registry keeps beside the user's; `reserved_prefix` compares them."""
 MAX_KEY_LENGTH = 200
 MAX_DEPTH = 20
 
@@ -77,8 +81,19 @@ def thawed_json(value: Any) -> Any:
     return [thawed_json(item) for item in value] if isinstance(value, list) else value
 
 
-Metadata = Annotated[Mapping[str, Any], AfterValidator(frozen_json)]
-"""A field of metadata, frozen at every depth."""
+def _settled(metadata: Mapping[str, Any]) -> FrozenDict[str, Any]:
+    return FrozenDict({plain(key): frozen_json(_as_stored(value)) for key, value in metadata.items()})
+
+
+def _as_stored(value: object) -> Any:
+    try:
+        return _json(value)
+    except _Refusal:  # another client may have stored what is nested deeper than ours
+        return value
+
+
+Metadata = Annotated[Mapping[str, Any], AfterValidator(_settled)]
+"""A field of metadata, in JSON's own types as it will come back, and frozen at every depth."""
 
 
 def check_metadata(metadata: object) -> list[Problem]:
@@ -87,6 +102,18 @@ def check_metadata(metadata: object) -> list[Problem]:
         what = f"Metadata must be a mapping: {quoted(metadata)}"
         return [Problem(field="metadata", what=what, hint="Such as {'author': 'content-team'}.")]
     return [problem for key, value in metadata.items() for problem in _check_entry(key, value)]
+
+
+def reserved_prefix(key: str) -> str | None:
+    """Return the reserved prefix that a key begins with, or None.
+
+    Spaces around it and capitals make no other key: some databases take them for the same.
+
+    >>> reserved_prefix(" MLflow.note"), reserved_prefix("mlflower.x")
+    ('mlflow.', None)
+    """
+    folded = key.strip().casefold()
+    return next((prefix for prefix in RESERVED if folded.startswith(prefix)), None)
 
 
 def recommend_metadata(metadata: Mapping[str, object]) -> list[Problem]:
@@ -109,18 +136,23 @@ def _check_entry(key: object, value: object) -> list[Problem]:
         hint = f"Use letters, digits, spaces and _ . - only, {MAX_KEY_LENGTH} characters at most."
         return [Problem(field="metadata", what=f"Metadata key invalid: {quoted(key)}", hint=hint)]
     field = f"metadata.{name}"
-    prefix = next((p for p in RESERVED if name.startswith(p)), None)
-    if prefix:
+    if prefix := reserved_prefix(name):
         what = f"Metadata key {name} cannot be set: the prefix {prefix} is reserved."
         return [Problem(field=field, what=what, hint="Choose another key.")]
+    if not isinstance(value, str) and is_longer(value, MAX_VALUE_LENGTH):  # what it counts, JSON writes too
+        return [_too_long(name, f"more than {MAX_VALUE_LENGTH:,}")]
     try:
         text = _text(_json(value))
     except _Refusal as refusal:
         return [Problem(field=field, what=f"Metadata {name} cannot be stored: {refusal}", hint=refusal.hint)]
     if len(text) > MAX_VALUE_LENGTH:
-        what = f"Metadata {name} has {len(text):,} characters; {MAX_VALUE_LENGTH:,} is the most."
-        return [Problem(field=field, what=what, hint="Store it elsewhere and give its address.")]
+        return [_too_long(name, f"{len(text):,}")]
     return []
+
+
+def _too_long(name: str, length: str) -> Problem:
+    what = f"Metadata {name} has {length} characters; {MAX_VALUE_LENGTH:,} is the most."
+    return Problem(field=f"metadata.{name}", what=what, hint="Store it elsewhere and give its address.")
 
 
 class _Refusal(Exception):  # noqa: N818 - never leaves this module
@@ -196,6 +228,18 @@ def encode_metadata(metadata: Mapping[str, object]) -> dict[str, str]:
 def decode_metadata(texts: Mapping[str, str]) -> dict[str, Any]:
     """Return stored texts as the values they were; text of another client that is no JSON stays text."""
     return {key: _value(text) for key, text in texts.items()}
+
+
+def same_value(first: object, second: object) -> bool:
+    """Return whether two values are the same once they are stored: 1 is not True, and keys have no order.
+
+    >>> same_value([1, {"a": 1}], (1, {"a": 1})), same_value([1], [1.0])
+    (True, False)
+    """
+    try:
+        return json.dumps(_json(first), sort_keys=True) == json.dumps(_json(second), sort_keys=True)
+    except (_Refusal, ValueError):  # one of them cannot be stored
+        return type(first) is type(second) and first == second
 
 
 def _value(text: str) -> Any:

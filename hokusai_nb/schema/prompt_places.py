@@ -71,6 +71,8 @@ class Node:
     """Of a list."""
     offsets: Callable[[], Sequence[int]] | None = None
     """Of a text: offset in the file of each of its characters and of its end."""
+    written: str = ""
+    """Of a number, a truth value and null: the characters that say it."""
 
     def at(self, offset: int | None = None) -> int:
         """Return where a character of a text stands in the file, or where the value begins."""

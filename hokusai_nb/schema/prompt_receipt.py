@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hokusai_nb.schema.display import SIMULATED, Link, Shown
 from hokusai_nb.schema.lines import word
+from hokusai_nb.schema.prompt_card import author_of
 from hokusai_nb.schema.prompts import ModelStage, PromptVersion, text_card
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ class PromptReceipt(Shown, frozen=True):
         if prompt.parent_version:
             rows.append(("Made from", prompt.parent_version))
         rows += [("Changes" if place == 0 else "", text) for place, text in enumerate(self.changes)]
-        if prompt.author:
-            rows.append(("Author", prompt.author))
+        if author := author_of(prompt):
+            rows.append(("Author", author))
         for change in prompt.history:
             why = f": {change.why}" if change.why else ""
             rows.append((f"To {change.to_stage.value}", f"{change.when:%Y-%m-%d %H:%M} UTC by {change.who}{why}"))

@@ -6,15 +6,15 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import pydantic
 
+from hokusai_nb.schema.arguments import typed_value
 from hokusai_nb.schema.frozen import Frozen, FrozenDict
 from hokusai_nb.schema.problems import Problem, checked, raise_custom
-from hokusai_nb.schema.prompt_cells import typed_value
 from hokusai_nb.schema.prompt_metadata import Metadata, check_metadata
 from hokusai_nb.schema.prompt_names import PromptName
 from hokusai_nb.schema.verbs import Option, Verb
 from hokusai_nb.schema.versioning import Bump
 
-__all__ = ["EditPrompt", "Promote", "Prompts", "Rollback"]
+__all__ = ["EditPrompt", "Further", "Promote", "Prompts", "Rollback"]
 
 Further: TypeAlias = Literal["staging", "production"]
 """The stages that a version is promoted to."""
@@ -33,17 +33,21 @@ class EditPrompt(Verb):
 
     name: Annotated[PromptName, Option(suggest="prompt_names")]
     """Name with slashes, such as persona/entrepreneur/hook."""
-    version: Annotated[str | None, Option(suggest="versions")] = None
-    """Semantic version; the next one that the change warrants if left out."""
+    version: Annotated[str | None, Option(suggest="versions_or_stages")] = None
+    """Semantic version, or a stage to show what is in it; the next one that the change warrants if left out."""
     bump: Annotated[Bump | None, Option("--bump", suggest="bumps", metavar="major|minor|patch")] = None
     """Step to the next version, in place of VERSION."""
     meta: Annotated[
-        Metadata, pydantic.BeforeValidator(checked(_check, _typed)), Option("--meta", metavar="KEY=VALUE", several=True)
+        Metadata,
+        pydantic.BeforeValidator(checked(_check, _typed)),
+        Option("--meta", suggest="metadata_keys", metavar="KEY=VALUE", several=True),
     ] = FrozenDict()
-    """Metadata, numbers and the like as JSON writes them; more pairs may follow."""
+    """Metadata; JSON keeps its type, such as target=0.06 or limits={"max":3}; more pairs may follow."""
     register_it: Annotated[bool, Option("--register")] = False
     """Register the version; nothing is written without it."""
-    render: Annotated[Frozen[str, str], Option("--render", metavar="NAME=VALUE", several=True)] = FrozenDict()
+    render: Annotated[
+        Frozen[str, str], Option("--render", suggest="template_variables", metavar="NAME=VALUE", several=True)
+    ] = FrozenDict()
     """Value of a variable in the rendered sample; more pairs may follow."""
     allow_breaking: Annotated[bool, Option("--allow-breaking")] = False
     """Accept a version whose step says less than the change means to callers."""
@@ -73,9 +77,9 @@ class Promote(Verb):
     name: Annotated[str, Option(suggest="names")]
     """Prompt or registered model."""
     version: Annotated[str | None, Option(suggest="versions")] = None
-    """The one in staging where it can go on to production, else the newest, if left out."""
+    """To staging the newest, to production the one in staging, if left out."""
     to: Annotated[Further | None, Option("--to", suggest="stages", metavar="staging|production")] = None
-    """Stage to promote it to; the next one if left out, so that running the line again goes on."""
+    """Stage to promote it to; staging if left out. A version that has come as far already stays where it is."""
     why: Annotated[str, Option("--why", metavar="TEXT")] = ""
     """Reason, for the history."""
     as_json: Annotated[bool, Option("--json")] = False

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["yaml_nodes"]
 
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
-_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+_TAGS = "tag:yaml.org,2002:"
+"""What ``!!`` stands for."""
+_TIMESTAMP = f"{_TAGS}timestamp"
 _BREAKS = "\r\n\x85\u2028\u2029"
 _BREAK = re.compile(f"\r\n|[{_BREAKS}]")
 _FOLD = re.compile(f"[ \t]*(?:\r\n|[{_BREAKS}])[ \t]*")
@@ -44,6 +45,9 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             what = "Anchors (&) and aliases (*) are not read."
             raise Misread(what, "Write the value out, or put it in quotes.", event.start_mark.index)
+        if tag := getattr(event, "tag", None):
+            what = f"The tag {quoted(tag.replace(_TAGS, '!!'))} is not read."
+            raise Misread(what, "Give text, numbers, true, false, null, lists and mappings.", event.start_mark.index)
         return super().compose_node(parent, index)
 
 
@@ -63,12 +67,19 @@ def yaml_nodes(text: str, base: int = 0) -> list[Node]:
         what = f"This is no YAML: {quoted(_character(error))} may not stand in it as it is."
         raise Misread(what, 'In double quotes, write an escape such as "\\x1b".', error.position) from None
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark = _mark(text, error)
         what = f"This is no YAML: {' '.join(filter(None, [error.context, error.problem]))}"
         raise Misread(what, _hint(text, mark), mark.index if mark else 0) from None
     except RecursionError:
         what = "This YAML is nested too deep."
         raise Misread(what, "A prompt needs a few levels.") from None
+
+
+def _mark(text: str, error: Any) -> Any:
+    """Return where to look: where something was opened that nothing closes, else where the reader got stuck."""
+    at, begun = error.problem_mark, error.context_mark
+    unclosed = at is None or at.index >= len(text.rstrip()) or "unexpected document separator" in (error.problem or "")
+    return begun or at if unclosed else at
 
 
 def _character(error: Any) -> str:
@@ -97,22 +108,25 @@ def _node(loader: _Loader, text: str, node: Any, base: int) -> Node:
     start = node.start_mark.index
     if isinstance(node, yaml.ScalarNode):
         return _scalar(loader, text, node, base)
-    if node.tag not in _COLLECTIONS:
-        what = f"The tag {quoted(node.tag)} is not read."
-        raise Misread(what, "Give text, numbers, true, false, null, lists and mappings.", start)
     if isinstance(node, yaml.SequenceNode):
         items = tuple(_node(loader, text, item, base) for item in node.value)
         return Node([item.value for item in items], start + base, items=items)
     members: dict[Any, tuple[int, Node]] = {}
+    members_written: dict[Any, str] = {}
     for key, value in node.value:
         at = key.start_mark.index
         if not isinstance(key, yaml.ScalarNode):
             what = "A key must be text, not a list or a mapping."
             raise Misread(what, "Put braces that are text in quotes.", at)
-        name = _scalar(loader, text, key, base).value
+        found = _scalar(loader, text, key, base)
+        name = found.value
         if name in members:
+            if found.written not in ("", members_written.get(name)):
+                what = f"A key must be text: {quoted(found.written)[1:-1]}."
+                raise Misread(what, "Put it in quotes.", at)
             what = f"The key {quoted(name)} is given twice."
             raise Misread(what, "Leave one of them out.", at)
+        members_written[name] = found.written
         members[name] = (at + base, _node(loader, text, value, base))
     return Node({key: found.value for key, (_, found) in members.items()}, start + base, members)
 
@@ -125,7 +139,7 @@ def _scalar(loader: _Loader, text: str, node: Any, base: int) -> Node:
         what = f"This cannot be read as what it looks like: {quoted(node.value)}"
         raise Misread(what, "Put it in quotes.", start) from None
     if not isinstance(value, str):
-        return Node(value, start + base)
+        return Node(value, start + base, written=node.value)
     return Node(value, start + base, offsets=partial(_characters, text, value, node, base))
 
 

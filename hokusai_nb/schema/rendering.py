@@ -9,8 +9,12 @@ Equal to `str.format` where both succeed, and stricter in four ways:
   made of, an enum's name and value. Properties, methods and ``__getattr__`` are code and are not
   run; modules, classes, functions and frames, which lead to the rest of the program, are not entered.
 - Widths and precisions are bounded, and so is the text: what is rendered, with what conversions
-  make on the way, is at most ``limit`` characters, so that the cost is linear in that.
-- Whatever a value raises while it is formatted becomes `ModelValidationError`.
+  make on the way, is at most ``limit`` characters. A container's text is estimated before it is
+  made, so that the cost is linear in the limit, too. What a class's own code makes before it
+  returns cannot be bounded from here.
+- Whatever error a value raises while it is formatted becomes `ModelValidationError`. An
+  interruption and the end of the program (`KeyboardInterrupt`, `SystemExit`) are no errors of a
+  value and pass.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from hokusai_nb.errors import ModelValidationError
 from hokusai_nb.schema.problems import Problem, plain, quoted
+from hokusai_nb.schema.text_length import is_longer
 
 __all__ = ["CONVERSIONS", "MAX_OUTPUT", "MAX_WIDTH", "Field", "Piece", "Step", "render_pieces", "widest"]
 
@@ -34,6 +39,8 @@ MAX_OUTPUT = 1_000_000
 """Characters that a rendered template has at most, unless its caller says otherwise."""
 MAX_WIDTH = 10_000
 """The largest width or precision of a field."""
+MAX_SPEC = 1_000
+"""Characters of a format specification that holds values."""
 
 Step = tuple[bool, str | int]
 """One step from a value into it: whether it is an attribute, and the attribute's name or the item's key."""
@@ -57,7 +64,11 @@ class Field:
 
 Piece = str | Field
 
-_DIGITS = re.compile(r"\d+")
+_NUMBERS = re.compile(r"\d+")
+# Whatever a number or a text could take for a specification of its own: fill, sign, width, precision, type.
+_OF_NUMBERS = re.compile(r"(?s:.?[<>=^])?[-+ ]?z?#?\d*[,_]?(?:\.\d*[,_]?)?.?", re.DOTALL)
+# All others are of dates, where a width stands behind the sign and the rest is text.
+_DATE_WIDTHS = re.compile(r"%(?:%|[-_0^#+]*(\d*))")
 CONVERSIONS: Mapping[str, Callable[[object], str]] = {"r": repr, "s": str, "a": ascii}
 _TUPLE_FIELD = type(vars(NamedTuple("_Single", [("only", Any)]))["only"])
 _ENUM_DATA = (vars(enum.Enum)["name"], vars(enum.Enum)["value"])
@@ -80,19 +91,30 @@ _NOT_DATA = (
 _CAN_BE_FOLLOWED = "Mappings, sequences and plain attributes can be followed; pass anything else as its own variable."
 
 
+_SMALLER = "Give a smaller one."
+
+
 class _Refusal(Exception):  # noqa: N818 - never leaves this module
     """A sentence's end that says why a field cannot be rendered."""
 
+    def __init__(self, why: str, hint: str = _CAN_BE_FOLLOWED) -> None:
+        super().__init__(why)
+        self.hint = hint
+
 
 def widest(spec: str) -> int:
-    """Return the largest number in a format specification: no width or precision in it is larger.
+    """Return the largest width or precision in a format specification, or the sum of all widths in a date's.
 
-    >>> widest(">20,.2f"), widest("%Y-%m-%d")
-    (20, 0)
+    Only numbers that are one or the other count; a date's specification may hold any text.
+
+    >>> widest(">20,.2f"), widest("%Y-%m-%d"), widest("%Y flight 12345"), widest("%6Y%6Y")
+    (20, 0, 0, 12)
     """
-    numbers = (run.lstrip("0") for run in _DIGITS.findall(spec))
+    of_numbers = _OF_NUMBERS.fullmatch(spec)
+    found = _NUMBERS.findall(spec) if of_numbers else _DATE_WIDTHS.findall(spec)
     # Digits of other scripts count as digits for `format` too.
-    return max((int(n) if len(n) <= len(str(MAX_WIDTH)) else MAX_WIDTH + 1 for n in numbers if n), default=0)
+    widths = [int(n) if len(n) <= len(str(MAX_WIDTH)) else MAX_WIDTH + 1 for run in found if (n := run.lstrip("0"))]
+    return max(widths, default=0) if of_numbers else sum(widths)
 
 
 def render_pieces(pieces: Sequence[Piece], values: Mapping[str, object], *, limit: int = MAX_OUTPUT) -> str:
@@ -126,15 +148,21 @@ class _Rendering:
     def spend(self, count: int) -> None:
         self.room -= count
         if self.room < 0:
-            what = f"The rendered template is too long: more than {self.limit:,} characters."
-            raise ModelValidationError([Problem(field="values", what=what, hint="Pass shorter values.")])
+            self.refuse()
+
+    def refuse(self) -> NoReturn:
+        what = f"The rendered template is too long: more than {self.limit:,} characters."
+        raise ModelValidationError([Problem(field="values", what=what, hint="Pass shorter values.")])
 
     def spec(self, pieces: Sequence[Piece]) -> str:
         """Return a format specification that holds values; one without was checked when it was parsed."""
         spec = self.text(pieces)
         if widest(spec) > MAX_WIDTH:
             why = f"its width or precision is more than {MAX_WIDTH:,}."
-            raise _Refusal(why)
+            raise _Refusal(why, _SMALLER)
+        if len(spec) > MAX_SPEC:
+            why = f"its format specification has {len(spec):,} characters; {MAX_SPEC:,} is the most."
+            raise _Refusal(why, "Give a shorter one.")
         return spec
 
     def field(self, field: Field, value: Any) -> str:
@@ -143,6 +171,8 @@ class _Rendering:
         try:
             for is_attribute, key in field.steps:
                 value = _attribute(value, str(key)) if is_attribute else _item(value, key)
+            if is_longer(value, self.room, field.conversion):
+                self.refuse()
             if field.conversion:
                 value = plain(CONVERSIONS[field.conversion](value))
             spec = field.spec if isinstance(field.spec, str) else self.spec(field.spec)
@@ -152,7 +182,7 @@ class _Rendering:
         except ModelValidationError:
             raise
         except _Refusal as refusal:
-            _refuse(field, str(refusal), _CAN_BE_FOLLOWED)
+            _refuse(field, str(refusal), refusal.hint)
         except Exception as error:  # noqa: BLE001 - a value may raise anything
             _refuse(field, quoted(error), "Pass a value that fits the field.", error)
 
@@ -166,7 +196,7 @@ def _formatted(value: Any, spec: str) -> str:
     # A short decimal may be written out with as many zeros as its exponent says.
     if spec and issubclass(type(value), Decimal) and value.is_finite() and abs(value.adjusted()) > MAX_WIDTH:
         why = f"the decimal's exponent is more than {MAX_WIDTH:,}."
-        raise _Refusal(why)
+        raise _Refusal(why, "Write it without a specification, or round it.")
     return plain(format(value, spec))
 
 

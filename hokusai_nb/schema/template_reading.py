@@ -22,8 +22,11 @@ SHOWN_AFTER = 20
 
 _BRACE = re.compile(r"[{}]")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+# What Python reads on from, as if the closing brace were the conversion.
+_NO_CONVERSION = re.compile(r"\{[^][{}!:]*(?:\[[^]]*\][^][{}!:]*)*!\}")
 _BRACES = "Write {{ and }} for braces themselves."
 _UNCLOSED = f"Close the field with }}. {_BRACES}"
+_CONVERSION = "A conversion is one letter: !r, !s or !a."
 _UNDERSCORE = "Pass what it holds as a variable of another name."
 _HINTS = {
     "Single '}' encountered in format string": _BRACES,
@@ -31,7 +34,8 @@ _HINTS = {
     "expected '}' before end of string": _UNCLOSED,
     "unmatched '{' in format spec": _UNCLOSED,
     "unexpected '{' in field name": _UNCLOSED,
-    "expected ':' after conversion specifier": "A conversion is one letter: !r, !s or !a.",
+    "expected ':' after conversion specifier": _CONVERSION,
+    "end of string while looking for conversion specifier": _CONVERSION,
     "Missing ']' in format string": "Close the key with ].",
     "Empty attribute in format string": "Give a name after the dot, and a key between the brackets.",
 }
@@ -121,7 +125,11 @@ class TemplateReading:
                 literals.clear()
                 pieces.append(self.field(start + opening, name, conversion, (spec or "", inside), nested=nested))
         except ValueError as error:
-            self.refuse(start + _next_brace(text, at), str(error), _HINTS.get(str(error), _BRACES))
+            at = _next_brace(text, at)
+            if _NO_CONVERSION.match(text, at):
+                self.refuse(start + at, "a conversion is missing after the '!'", _CONVERSION)
+            else:
+                self.refuse(start + at, str(error), _HINTS.get(str(error), _BRACES))
         return tuple(piece for piece in (*pieces, "".join(literals)) if piece)
 
     def field(self, at: int, name: str, conversion: str | None, spec: tuple[str, int], *, nested: bool) -> Field:
@@ -201,5 +209,6 @@ def _problem(text: str, at: int, what: str, advice: str) -> TemplateProblem:
 
 def _columns(text: str) -> int:
     """Return how many columns of a terminal a printable text takes."""
-    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
-    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
+    from wcwidth import wcswidth  # noqa: PLC0415 - takes longer to import than the rest of this room, for errors only
+
+    return wcswidth(text)

@@ -33,7 +33,8 @@ __all__ = [
 
 MAX_TEMPLATE_LENGTH = 100_000
 """Characters of text that MLflow stores of a prompt."""
-CACHED = 512
+SHORT = 1_000
+MEDIUM = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Template:
 
 
 def parse_template(text: object) -> Template:
-    """Return the template that the text is, from a cache if it was parsed before.
+    """Return the template that the text is, from a cache if it was parsed lately.
 
     Raises:
         ModelValidationError: ``Template cannot be empty``, or ``Invalid template format: …``; its
@@ -85,7 +86,9 @@ def parse_template(text: object) -> Template:
     if problems := _check_text(text):
         raise ModelValidationError(problems)
     assert isinstance(text, str)
-    return _parsed(plain(text))
+    text = plain(text)
+    kept = _kept_short if len(text) <= SHORT else _kept_medium if len(text) <= MEDIUM else _kept_long
+    return kept(text)
 
 
 def check_template(text: object) -> list[Problem]:
@@ -109,13 +112,12 @@ def _check_text(text: object) -> list[Problem]:
     if not isinstance(text, str):
         what = f"Invalid template format: it must be text, not {quoted(text)}"
         return [Problem(field="template", what=what, hint="Such as: Hello {name}!")]
-    if len(text) > MAX_TEMPLATE_LENGTH:
-        what = f"Invalid template format: it has {len(text):,} characters."
+    if (length := len(plain(text))) > MAX_TEMPLATE_LENGTH:
+        what = f"Invalid template format: it has {length:,} characters."
         return [Problem(field="template", what=what, hint=f"{MAX_TEMPLATE_LENGTH:,} is the most.")]
     return []
 
 
-@lru_cache(maxsize=CACHED)
 def _parsed(text: str) -> Template:
     reading = TemplateReading(text)
     pieces = reading.pieces(text, start=0)
@@ -123,6 +125,13 @@ def _parsed(text: str) -> Template:
         raise ModelValidationError(reading.problems)
     names = dict.fromkeys(f.name for f in reading.fields)
     return Template(text=text, pieces=pieces, fields=tuple(reading.fields), variables=tuple(names))
+
+
+# A template of nothing but fields takes fifty bytes for each of its characters, so the longer they are, the fewer are
+# kept: all together take 100 MB at the very most.
+_kept_short = lru_cache(maxsize=512)(_parsed)
+_kept_medium = lru_cache(maxsize=64)(_parsed)
+_kept_long = lru_cache(maxsize=8)(_parsed)
 
 
 TemplateText = Annotated[

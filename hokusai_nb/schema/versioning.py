@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, get_args
 
 from pydantic import BeforeValidator, WithJsonSchema
 
@@ -20,15 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bump",
+    "Place",
     "Step",
     "VersionText",
     "check_version",
+    "counting",
     "is_enough",
+    "is_prerelease",
     "least_step",
     "next_version",
     "parse_version",
     "step_between",
-    "version_before",
 ]
 
 Bump = Literal["major", "minor", "patch"]
@@ -76,6 +79,16 @@ def parse_version(text: object, *, field: str = "version") -> semver.Version:
     version = parse_semver(plain(text))
     assert version is not None
     return version
+
+
+def is_prerelease(text: str) -> bool:
+    """Whether a text is a version that prepares a release; a text that is no version is none.
+
+    >>> is_prerelease("2.0.0-rc.1"), is_prerelease("2.0.0+build"), is_prerelease("latest")
+    (True, False, False)
+    """
+    version = parse_semver(plain(text))
+    return version is not None and version.prerelease is not None
 
 
 def next_version(current: str, bump: Bump) -> str:
@@ -128,15 +141,49 @@ def is_enough(step: Step, least: Bump) -> bool:
     return _ORDER.index(step) >= _ORDER.index(least)
 
 
-def version_before(version: str, known: Iterable[str]) -> str | None:
-    """Return the latest of the known versions that comes before one, or None; text that is no version is passed over.
+class Place(NamedTuple):
+    """A registered version among those of its prompt.
 
-    >>> version_before("1.1.0", ["2.0.0", "1.0.0", "1.0.1", "latest"])
-    '1.0.1'
+    Attributes:
+        number: MLflow's number, which it gives in the order of creation.
+        version: Its semantic version.
+        after: The number of the newest version that counted when its writer looked, 0 where none did;
+            None where the writer did not say.
     """
-    limit = parse_version(version)
-    earlier = [(parsed, text) for text in known if (parsed := parse_semver(text)) and parsed < limit]
-    return max(earlier, key=lambda pair: pair[0])[1] if earlier else None
+
+    number: int
+    version: str
+    after: int | None
+
+
+def counting(places: Iterable[Place]) -> set[int]:
+    """Return the numbers of the versions that count: of those written at once from one look, only the first does.
+
+    A version was judged against the one that its writer saw. Where another came between, that judgement says
+    nothing, and the version does not count, whether or not its writer lives to take it back. What a writer saw did
+    count, also where it was deleted since: else a deletion could bring back what lost to it, and so take away what
+    came later. Where a writer did not say what it saw, its version counts, unless its semantic version was there
+    before.
+
+    >>> sorted(counting([Place(1, "1.0.0", 0), Place(2, "3.0.0", 1), Place(3, "2.0.0", 1), Place(4, "3.0.1", 2)]))
+    [1, 2, 4]
+    """
+    ordered = sorted(places, key=lambda p: p.number)
+    seen = sorted({p.after for p in ordered if p.after is not None and p.after < p.number})
+    found: set[int] = set()
+    versions: set[str] = set()
+    last = 0
+    for number, version, after in ordered:
+        if after is None:
+            counts = version not in versions
+        else:
+            before = bisect_left(seen, number)
+            counts = max(last, seen[before - 1] if before else 0) <= after
+        if counts:
+            last = number
+            found.add(number)
+            versions.add(version)
+    return found
 
 
 VersionText = Annotated[

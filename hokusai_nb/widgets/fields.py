@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from hokusai_nb.errors import HokusaiError
 from hokusai_nb.log import logger, redact
-from hokusai_nb.schema.display import Shown, printable, shortened
+from hokusai_nb.schema.display import Shown, printable, shortened, visible
 from hokusai_nb.widgets.style import SAYS
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def said(kind: str, text: str) -> str:
     """
     role = "alert" if kind == "error" else "status"
     box = Markup('<div class="hokusai-said hokusai-{}" role="{}">{}</div>')
-    return str(box.format(kind, role, shortened(text))) if text else ""
+    return str(visible(box.format(kind, role, shortened(text)))) if text else ""
 
 
 def guarded(report: Callable[[str], None], handler: Callable[..., Any]) -> Callable[..., None]:

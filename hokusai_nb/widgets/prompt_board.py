@@ -8,7 +8,7 @@ import ipywidgets as widgets
 
 from hokusai_nb.schema.prompt_metadata import encode_metadata
 from hokusai_nb.schema.templates import parse_template
-from hokusai_nb.widgets.fields import Field, close_all, said, saying
+from hokusai_nb.widgets.fields import INDENT, Field, close_all, said, saying
 from hokusai_nb.widgets.prompt_fields import Choice, MetadataRows, TemplateField, TextField, ValueRows, ticked
 from hokusai_nb.widgets.prompt_preview import (
     cell_of,
@@ -46,6 +46,7 @@ class Board:
     Args:
         entered: What stands in them at first.
         changed: Called with the key of an input after every change by hand or by code.
+        load: Called to have the registered text put in place of what somebody has written.
 
     Attributes:
         fields: Inputs by key: ``name``, ``template``, ``bump`` and ``version``.
@@ -56,7 +57,7 @@ class Board:
         rendered: The template with the values that there are; None while it is not valid.
     """
 
-    def __init__(self, entered: Entered, changed: Callable[[str], None]) -> None:
+    def __init__(self, entered: Entered, changed: Callable[[str], None], load: Callable[[], None]) -> None:
         name = Field("name", value=entered.name, placeholder="persona/entrepreneur/hook", tooltip=_HELP["name"])
         template = TemplateField(value=entered.template, tooltip=_HELP["template"])
         steps = [("As the change warrants", ""), *((bump, bump) for bump in BUMPS)]
@@ -73,9 +74,13 @@ class Board:
         self.allow_breaking.value = entered.allow_breaking
         self.compare = Choice("compare", label="Compare with", options=[], tooltip=_HELP["compare"])
         self.rendered: Rendered | None = None
-        self._compared_name = ""
+        self._compared_name = self._at_first = ""
+        self._last_rendered: Rendered | None = None
         self._rendered_box, self._diff_box, self._advice = widgets.HTML(), widgets.HTML(), saying()
         self.preview = widgets.HTML()
+        layout = {"width": "auto", "margin": INDENT, "align_self": "flex-start", "display": "none"}
+        self._load = widgets.Button(layout=layout)
+        self._load.on_click(lambda _: load())
         for key, one in {**self.fields, "compare": self.compare}.items():
             one.input.observe(lambda _, key=key: changed(key), "value")
         self.allow_breaking.observe(lambda _: changed("allow_breaking"), "value")
@@ -84,7 +89,7 @@ class Board:
     def parts(self) -> tuple[widgets.Widget, ...]:
         """The inputs and what stands between them, in order."""
         step = (self.fields["bump"], self.allow_breaking, self.fields["version"])
-        text = (self._name, self._template, self.values, self._rendered_box)
+        text = (self._name, self._template, self._load, self.values, self._rendered_box)
         return (*text, self.metadata, self._advice, *step, self.compare, self._diff_box)
 
     def entered(self) -> Entered:
@@ -116,7 +121,8 @@ class Board:
 
         Args:
             state: What there is to show.
-            touched: Inputs that somebody has been at: nobody is told off for the others.
+            touched: Inputs that somebody has been at: nobody is told off for the others. A choice of a version to
+                compare with is forgotten where the name is another.
         """
         entered = state.entered
         asked = {key for key in self.fields if getattr(entered, key) or key in touched}
@@ -133,30 +139,43 @@ class Board:
         self.metadata.show(state.problems)
         self._advice.value = said("note", state.advice()) if entered.template or entered.metadata else ""
         self._show_values(state)
-        self._offer_versions(state)
+        self._offer_versions(state, touched)
 
     def _show_values(self, state: PromptState) -> None:
-        """Follow the variables of a valid template; those of the last valid one stay while it is broken."""
+        """Follow the variables of a valid template; what came of the last valid one stays while it is broken."""
         if state.variables is None:
             self.rendered = None
-            self._rendered_box.value = ""
+            last = self._last_rendered if state.entered.template.strip() else None
+            self._rendered_box.value = rendered_html(last, before=True)
             return
         self.values.follow(state.variables)
-        self.rendered = render_texts(parse_template(state.entered.template), self.values.texts)
+        self.rendered = self._last_rendered = render_texts(parse_template(state.entered.template), self.values.texts)
         self.values.show(self.rendered.problems)
         self._rendered_box.value = rendered_html(self.rendered)
 
-    def _offer_versions(self, state: PromptState) -> None:
+    def offer_text(self, version: PromptVersion | None) -> None:
+        """Offer to put in the text of a registered version; None offers nothing."""
+        self._load.description = f"Load the text of {version.version}" if version else ""
+        self._load.layout.display = None if version else "none"
+
+    def _offer_versions(self, state: PromptState, touched: set[str]) -> None:
+        """Compare with the newest version, also with one that comes later, unless somebody has chosen another."""
         known = state.known
-        if known is None or not known.versions:
+        newest = known.newest.version if known and known.newest else ""
+        if known is not None and not known.trouble and known.name != self._compared_name:
+            self._compared_name, self._at_first = known.name, newest
+            touched.discard("compare")
+        if known is None or not newest:
             self.compare.layout.display = "none"
             self._diff_box.value = ""
             return
         self.compare.layout.display = None
         self.compare.offer(versions_to_choose(known.versions))
-        if known.name != self._compared_name:
-            self._compared_name = known.name
-            self.compare.value = known.versions[-1].version
+        if "compare" not in touched:
+            self.compare.value = newest
+        since = "" if newest == self._at_first else f"{newest} was registered after this form was opened. "
+        behind = "" if self.compare.value == newest else f"This is not the newest version, which is {newest}."
+        self.compare.show(None, f"{since}{behind}".strip())
 
     def to_compare(self, state: PromptState) -> tuple[PromptVersion, PromptVersion] | None:
         """Return the two versions that are to be compared; None where there is nothing to compare."""
@@ -180,7 +199,8 @@ class Board:
 
     def show_preview(self, state: PromptState) -> None:
         """Show what will be registered, and the cell and the call that ask for the same."""
-        self.preview.value = plan_html(state) + code_html(self.cell(state), python_of(state))
+        code = "" if state.problems else code_html(self.cell(state), python_of(state))
+        self.preview.value = plan_html(state) + code
 
     def close(self) -> None:
         """Close every input, also after the receipt has taken their place."""

@@ -53,6 +53,8 @@ class PromptEditor(Form[PromptReceipt]):
         self._workspace = workspace or Workspace()
         self._begin_with = "" if template else version
         self._filled: PromptVersion | None = None
+        self._given = bool(template)
+        self._loaded = ""  # the prompt whose registered text was put in last
         self._touched: set[str] = {key for key, given in (("template", template), ("metadata", metadata)) if given}
         self._busy = self._filling = False
         self._lock = threading.RLock()
@@ -77,7 +79,7 @@ class PromptEditor(Form[PromptReceipt]):
         self.refresh()
 
     def _build(self, entered: Entered) -> None:
-        self._board = Board(entered, guarded(self.report, self._typed))
+        self._board = Board(entered, guarded(self.report, self._typed), guarded(self.report, self._load))
         self.fields: Mapping[str, Field | Choice] = self._board.fields
         self.metadata: MetadataRows = self._board.metadata
         self._button = widgets.Button(description="Register", button_style="primary", layout={"width": "auto"})
@@ -195,8 +197,9 @@ class PromptEditor(Form[PromptReceipt]):
             self._filling = filling
         if pair := self._board.to_compare(state):
             self._inquiry.compare(*pair)
-        else:
-            self._board.show_comparison(None)
+        elif state.variables is not None or not state.entered.template.strip():
+            self._board.show_comparison(None)  # while a template is broken, what differed before stays
+        self._board.offer_text(self._to_load(state))
         self._button.disabled = self._busy or bool(state.problems)
         if self.failure:
             self.say("error", self.failure)
@@ -239,8 +242,29 @@ class PromptEditor(Form[PromptReceipt]):
             if found is not None and found != self._filled:
                 self._board.fill(found, but=self._touched)
                 self._filled = found
+                self._loaded = self._loaded if "template" in self._touched else found.name
         finally:
             self._filling = False
+
+    def _to_load(self, state: PromptState) -> PromptVersion | None:
+        """Return the registered version of which the text did not come in time: somebody was typing already."""
+        newest = state.known.newest if state.known else None
+        if (
+            newest is None
+            or self._given
+            or "template" not in self._touched
+            or newest.template == state.entered.template
+        ):
+            return None
+        return newest if self._loaded != newest.name else None
+
+    def _load(self) -> None:
+        with self._lock:
+            self._touched.discard("template")
+            self._filled = None
+            self._fill()
+            self._go_on()
+        self.fields["template"].focus()  # the keyboard would be lost with the button
 
     # Showing
 
@@ -252,7 +276,10 @@ class PromptEditor(Form[PromptReceipt]):
         rows += [("Metadata", f"{key} = {text}") for key, text in self.metadata.tags.items()]
         if self.rendered and self._board.samples():
             rows.append(("Rendered", self.rendered))
-        notes = [*self.summary(), "This form works in a running notebook. The same as a cell:"]
+        same = "What is wrong here is wrong in this cell, too:" if state.problems else "The same as a cell:"
+        complete = state.entered.name and state.entered.template
+        same = same if complete else "Anywhere else, fill in and run a cell such as this one:"
+        notes = [*self.summary(), f"This form works in a running notebook. {same}"]
         return static_form(TITLE, rows, notes, line=self.magic_line())
 
     def close(self) -> None:

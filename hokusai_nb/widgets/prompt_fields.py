@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 from markupsafe import Markup
 
-from hokusai_nb.schema.display import printable, shortened
+from hokusai_nb.schema.display import printable, shortened, unseen
 from hokusai_nb.schema.problems import Problem, quoted
 from hokusai_nb.schema.prompt_metadata import RECOMMENDED, check_metadata, decode_metadata
 from hokusai_nb.schema.template_reading import TemplateProblem
@@ -22,6 +22,8 @@ __all__ = ["MOST_VALUES", "Choice", "MetadataRows", "TemplateField", "TextField"
 MOST_VALUES = 24
 """Variables that have an input: more are not filled in by hand."""
 _FEWEST_ROWS, _MOST_ROWS = 4, 20
+_LABEL_FITS = 12
+"""Characters of a label that stands beside its input; a longer one stands above."""
 _WORD = Markup('<span class="hokusai-word">{}</span>')
 _CARET = Markup('<pre class="hokusai-caret" tabindex="0" aria-label="Place in the template">{}</pre>')
 
@@ -40,6 +42,7 @@ class TemplateField(Field):
     def __init__(self, *, value: str = "", tooltip: str = "") -> None:
         super().__init__("template", value=value, placeholder="Hello {name}!", tooltip=tooltip)
         self._variables: tuple[str, ...] | None = None
+        self._unseen: tuple[str, ...] = ()
         self.fit()
 
     def fit(self) -> None:
@@ -56,9 +59,10 @@ class TemplateField(Field):
             variables: Those of the template; None where it is empty and nothing is to be said.
         """
         self.fit()
-        if (problem, variables) == (self.problem, self._variables):
+        hidden = unseen(self.value)
+        if (problem, variables, hidden) == (self.problem, self._variables, self._unseen):
             return
-        self.problem, self._variables = problem, variables
+        self.problem, self._variables, self._unseen = problem, variables, hidden
         self._note = "" if variables is None else _told(variables)
         if isinstance(problem, TemplateProblem):
             place = problem.hint.removeprefix(problem.advice).lstrip("\n")
@@ -71,6 +75,11 @@ class TemplateField(Field):
             more = f" and {len(variables) - MOST_VALUES:,} more" if len(variables) > MOST_VALUES else ""
             box = Markup('<div class="hokusai-said" role="status">Variables: {}{}</div>')
             self._said.value = str(box.format(words, more))
+        if hidden:
+            told = (
+                f"The editor does not show {', '.join(hidden[:MOST_VALUES])}; below, such characters are spelled out."
+            )
+            self._said.value += said("warning", told)
 
 
 def _told(variables: Sequence[str]) -> str:
@@ -99,6 +108,7 @@ class Choice(Noted):
             layout={"width": "auto", "max_width": "42em"},
         )
         super().__init__(self.input, self._put)
+        self.add_class("hokusai-choice")
 
     @property
     def value(self) -> str:
@@ -157,7 +167,7 @@ class ValueRows(widgets.VBox):
         gone = [name for name in before if name not in wanted]
         new = [name for name in wanted if name not in before]
         if len(gone) == len(new) == 1 and new[0] not in self._kept:
-            before = {**before, new[0]: _renamed(before[gone[0]], new[0])}  # its name is being typed
+            before = {**before, new[0]: _named(before[gone[0]], new[0])}  # its name is being typed
             gone = []
         self._kept.update((name, before[name].value) for name in gone)
         self.fields = {name: before.get(name) or self._made(name) for name in wanted}
@@ -166,7 +176,8 @@ class ValueRows(widgets.VBox):
             close_all(before[name])
 
     def _made(self, name: str) -> Field:
-        field = TextField(name, label=f"{{{name}}}", value=self._kept.pop(name, ""), placeholder="a value to try")
+        field = TextField(name, value=self._kept.pop(name, ""), placeholder="a value to try")
+        _named(field, name)
         field.input.observe(lambda _: self._changed(), "value")
         return field
 
@@ -183,9 +194,14 @@ class ValueRows(widgets.VBox):
             field.show(problems.get(name))
 
 
-def _renamed(field: Field, name: str) -> Field:
+def _named(field: Field, name: str) -> Field:
+    """Give a variable's name to its input: above it where there is no room beside it."""
     field.key = name
     field.label = field.input.description = f"{{{name}}}"
+    if len(field.label) > _LABEL_FITS:
+        field.add_class("hokusai-above")
+    else:
+        field.remove_class("hokusai-above")
     return field
 
 
@@ -194,6 +210,8 @@ class MetadataRow(TagRow):
 
     NOUN = "metadata"
     ADD = "Add metadata"
+    REMOVE = "Remove"
+    KEY_WIDTH = "20em"
 
     @staticmethod
     def known_keys() -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from hokusai_nb.schema.display import diff_lines, markup_table, shortened
+from hokusai_nb.schema.display import diff_lines, markup_table, shortened, visible
 from hokusai_nb.schema.lines import word
 from hokusai_nb.schema.prompt_metadata import encode_metadata, thawed_json
 from hokusai_nb.schema.prompts import ModelStage
@@ -33,6 +33,7 @@ __all__ = [
 
 MOST_DIFF = 200
 """Lines of a diff that are shown."""
+EXAMPLE = "Hello {name}!"
 _HEADING = Markup("<div class='hokusai-heading'>{}</div>")
 _PRE = Markup("<pre tabindex='0' aria-label='{}'>{}</pre>")
 _WAITS = Markup('<span class="hokusai-waits">{}</span>')
@@ -42,7 +43,7 @@ _WAITS = Markup('<span class="hokusai-waits">{}</span>')
 
 
 def cell_of(state: PromptState, *, version: str = "", samples: Mapping[str, str] | None = None) -> str:
-    """Return the cell that asks for the same.
+    """Return the cell that asks for the same; where the name or the text is missing, one to be filled in.
 
     Args:
         state: What stands in the form.
@@ -51,16 +52,17 @@ def cell_of(state: PromptState, *, version: str = "", samples: Mapping[str, str]
     """
     entered = state.entered
     version = version or state.version
-    words = [word(entered.name)] if entered.name else []
-    words += [word(version)] if version and words else []
+    words = [word(entered.name)] if entered.name else ["NAME"]
+    words += [word(version)] if version and entered.name else []
     words += [f"--bump {entered.bump}"] if entered.bump and not version else []
     if not any(p.field.startswith("metadata") for p in state.problems):
         words += [f"--meta {word(f'{key}={text}')}" for key, text in encode_metadata(entered.metadata).items()]
     words += [f"--render {word(f'{name}={text}')}" for name, text in (samples or {}).items() if text]
     words += ["--allow-breaking"] if entered.allow_breaking and state.breaks else []
+    words += ["--register"] if entered.name and entered.template else []
     # The last line break of a cell counts for nothing.
     body = entered.template + "\n" * entered.template.endswith("\n")
-    return "\n".join([" ".join(["%%hokusai_prompt", *words, "--register"]), body])
+    return "\n".join([" ".join(["%%hokusai_prompt", *words]), body or EXAMPLE])
 
 
 def python_of(state: PromptState) -> str:
@@ -85,7 +87,7 @@ def _literal(text: str) -> str:
 
 
 def code_html(cell: str, python: str) -> str:
-    """Return the cell and the call that ask for the same."""
+    """Return the cell and the call that ask for the same; the cell is to be copied, and stays as it is."""
     parts = [_HEADING.format("The same as a cell"), _PRE.format("Magic cell", cell)]
     parts += [_HEADING.format("and in Python"), _PRE.format("Python call", python)]
     return str(Markup().join(parts))
@@ -94,13 +96,19 @@ def code_html(cell: str, python: str) -> str:
 # What would come of it
 
 
-def rendered_html(rendered: Rendered | None) -> str:
-    """Return the rendered text; fields that wait for a value stand out as they are written."""
+def rendered_html(rendered: Rendered | None, *, before: bool = False) -> str:
+    """Return the rendered text; fields that wait for a value stand out as they are written.
+
+    Args:
+        rendered: What there is to show.
+        before: Whether the template is no longer valid, so that this is how it was.
+    """
     if rendered is None:
         return ""
+    head = "Rendered, before the mistake" if before else "Rendered"
     parts = Markup().join(_WAITS.format(text) if waits else Markup("{}").format(text) for text, waits in rendered.parts)
     rest = Markup("<div class='hokusai-said hokusai-note'>The rest is not shown.</div>") if rendered.cut else Markup()
-    return str(_HEADING.format("Rendered") + _PRE.format("Rendered", parts) + rest)
+    return str(visible(_HEADING.format(head) + _PRE.format("Rendered", parts) + rest))
 
 
 def planned_title(state: PromptState) -> str:
@@ -121,7 +129,8 @@ def plan_html(state: PromptState) -> str:
     if newest and not state.same_as:
         rows.append(("Made from", newest.version))
     rows += list(encode_metadata(state.entered.metadata).items())
-    return str(_HEADING.format(shortened(title)) + markup_table([(shortened(a), shortened(b)) for a, b in rows]))
+    table = markup_table([(shortened(a), shortened(b)) for a, b in rows])
+    return str(visible(_HEADING.format(shortened(title))) + table)
 
 
 def changes(comparison: PromptComparison) -> Iterator[str]:
@@ -146,6 +155,7 @@ def diff_html(comparison: PromptComparison | None) -> str:
         Markup('<div class="hokusai-said hokusai-note">{}</div>').format(shortened(line))
         for line in [*changes(comparison), *(() if text else ("The texts are equal.",))]
     )
+    said = visible(said)
     if not text:
         return str(said)
     lines = text.split("\n")

@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from hokusai_nb.backends.mlflow.prompts import is_same
-from hokusai_nb.core.prompt_rules import FIRST, check_follows, proposed
+from hokusai_nb.core.prompt_rules import Line, check_follows, proposed, taken, warranted
 from hokusai_nb.errors import ModelValidationError
 from hokusai_nb.schema.problems import Problem, errors_in
 from hokusai_nb.schema.prompt_metadata import check_metadata, recommend_metadata
 from hokusai_nb.schema.prompt_names import check_prompt_name
 from hokusai_nb.schema.prompts import ModelStage, PromptVersion
 from hokusai_nb.schema.templates import check_template, parse_template
-from hokusai_nb.schema.versioning import Bump, check_version, is_enough, least_step, next_version, step_between
+from hokusai_nb.schema.versioning import Bump, check_version, is_enough, next_version, step_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from hokusai_nb.widgets.prompt_inquiry import Known
 
-__all__ = ["BUMPS", "Entered", "PromptState", "explained_step"]
+__all__ = ["BUMPS", "Entered", "PromptState"]
 
 BUMPS: tuple[Bump, ...] = ("patch", "minor", "major")
 _ALLOW = "or tick “Allow a breaking change”."
@@ -51,36 +51,6 @@ class Entered:
     problems: tuple[Problem, ...] = ()
 
 
-def explained_step(last: PromptVersion, template: str) -> tuple[Bump, str]:
-    """Return the smallest step that a change warrants, and why it is that one.
-
-    Args:
-        last: The version before.
-        template: The text that follows, valid.
-    """
-    if check_template(last.template):
-        return "major", f"the text of {last.version} is no template, so nothing is known of its variables."
-    old, new = parse_template(last.template), parse_template(template)
-    least = least_step(old, new)
-    gone = [name for name in old.variables if name not in new.variables]
-    added = [name for name in new.variables if name not in old.variables]
-    match least:
-        case "major":
-            return least, f"{_listed(gone)} removed or renamed, and callers still pass {_it(gone)}."
-        case "minor":
-            return least, f"{_listed(added)} new, and callers have to pass {_it(added)}."
-        case _:
-            return least, "callers go on passing the same variables."
-
-
-def _listed(names: list[str]) -> str:
-    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
-
-
-def _it(names: list[str]) -> str:
-    return "it" if len(names) == 1 else "them"
-
-
 class PromptState:
     """What there is to show of what was entered.
 
@@ -92,15 +62,17 @@ class PromptState:
     Attributes:
         problems: Everything that is wrong, as far as it is known.
         variables: Those of the template; None where it is not valid.
-        least: The smallest step that the change warrants; None where there is nothing to compare with.
+        least: The smallest step that the change since the last release warrants; None where there was none.
         why: Why it is that step.
         version: The version that would be registered; empty where that is not known.
+        follows: The version that follows by the smallest step; empty where that is not known.
         same_as: The registered version that is just this already, or None.
     """
 
     def __init__(self, entered: Entered, known: Known | None, refused: Iterable[Problem] = ()) -> None:
         self.entered = entered
         self.known = known
+        self.line = Line.of(known.versions) if known else Line()
         self.of_name = check_prompt_name(entered.name)
         self.of_template = check_template(entered.template)
         of_version = check_version(entered.version) if entered.version else []
@@ -109,6 +81,7 @@ class PromptState:
         self.least: Bump | None = None
         self.why = ""
         self.version = entered.version
+        self.follows = ""
         self.same_as: PromptVersion | None = None
         self.of_step: list[Problem] = []
         stated = [*self.of_name, *self.of_template, *of_version, *of_metadata]
@@ -118,58 +91,59 @@ class PromptState:
 
     def _decide(self, known: Known, *, comparable: bool) -> None:
         """Find the version that would be registered, and what is wrong with it."""
-        last, entered = known.newest, self.entered
-        if last is None:
-            self.version = entered.version or FIRST
-            return
+        last, entered, release = known.newest, self.entered, self.line.release
         try:
-            self.least, self.why = explained_step(last, entered.template)
-            follows = next_version(last.version, cast("Bump", entered.bump) if entered.bump else self.least)
+            if release is not None:
+                self.least, _, self.why = warranted(release, entered.template)
+            self.follows = proposed(self.line, entered.template, None)
+            stepped = (
+                proposed(self.line, entered.template, cast("Bump", entered.bump)) if entered.bump else self.follows
+            )
         except ModelValidationError as error:  # another client wrote its number
             self.of_step = [Problem(field="version", what=f"The newest version cannot be followed: {error.what}")]
             return
-        wanted = self.wanted(entered.version or follows)
-        taken = known.version(entered.version) if entered.version else last
-        if taken and comparable and is_same(taken, wanted):
-            self.same_as, self.version = taken, taken.version
+        self.version = entered.version or stepped
+        if last is None:
             return
-        self.version = wanted.version
-        self.of_step = self._version_problems(last, wanted, taken) if entered.version else self._step_problems(last)
+        wanted = self.wanted(self.version)
+        held = known.version(entered.version) if entered.version else last
+        if held and comparable and is_same(held, wanted):
+            self.same_as, self.version = held, held.version
+            return
+        self.of_step = self._version_problems(wanted, held) if entered.version else self._step_problems()
 
-    def _version_problems(
-        self, last: PromptVersion, wanted: PromptVersion, taken: PromptVersion | None
-    ) -> list[Problem]:
-        if taken is not None:
-            repair = proposed(last, wanted.template, None)
-            what = f"Version {wanted.version} is registered already, with other content."
-            return [Problem(field="version", what=what, hint=f"Did you mean {repair}?", repair=repair)]
+    def _version_problems(self, wanted: PromptVersion, held: PromptVersion | None) -> list[Problem]:
+        if held is not None:
+            return list(cast("tuple[Problem, ...]", taken(self.line, wanted).problems))
         try:
-            check_follows(last, wanted, allow_breaking=self.entered.allow_breaking)
+            check_follows(self.line, wanted, allow_breaking=self.entered.allow_breaking)
         except ModelValidationError as error:
             (found,) = cast("tuple[Problem, ...]", error.problems)
-            return [found.model_copy(update={"hint": f"Did you mean {found.repair}?{self._or_allow(last, wanted)}"})]
+            return [found.model_copy(update={"hint": f"Did you mean {found.repair}?{self._or_allow(wanted)}"})]
         return []
 
-    def _or_allow(self, last: PromptVersion, wanted: PromptVersion) -> str:
-        return f" {_ALLOW.capitalize()}" if self._too_small(last, wanted.version) else ""
+    def _or_allow(self, wanted: PromptVersion) -> str:
+        return f" {_ALLOW.capitalize()}" if self._too_small(wanted.version) else ""
 
-    def _step_problems(self, last: PromptVersion) -> list[Problem]:
-        if not self.entered.bump or self.entered.allow_breaking or not self._too_small(last, self.version):
+    def _step_problems(self) -> list[Problem]:
+        if not self.entered.bump or self.entered.allow_breaking or not self._too_small(self.version):
             return []
         assert self.least is not None
         what = f"A {self.entered.bump} step is too small: this change is {self.least}, because {self.why}"
         return [Problem(field="bump", what=what, hint=f"Choose {self.least}, {_ALLOW}", repair=self.least)]
 
-    def _too_small(self, last: PromptVersion, version: str) -> bool:
-        return self.least is not None and not is_enough(step_between(last.version, version), self.least)
+    def _too_small(self, version: str) -> bool:
+        release = self.line.release
+        if release is None or self.least is None:
+            return False
+        return not is_enough(step_between(release.version, version), self.least)
 
     @property
     def breaks(self) -> bool:
         """Whether the step says less than the change means, allowed or not."""
-        last = self.known.newest if self.known else None
-        if last is None or self.same_as is not None or not self.version or check_version(self.version):
+        if self.same_as is not None or not self.version or check_version(self.version):
             return False
-        return self._too_small(last, self.version)
+        return self._too_small(self.version)
 
     def wanted(self, version: str) -> PromptVersion:
         """Return what would be registered under a version."""
@@ -189,6 +163,8 @@ class PromptState:
 
     def standing(self) -> str:
         """Return why the form cannot be sent, or what could not be checked, or that it is ready."""
+        if self.known is None and not self.of_name and not self.entered.template:
+            return "Asking the registry for the text of this prompt …"
         if self.problems:
             return f"Register is disabled: {'; '.join(self._reasons())}."
         if self.trouble:
@@ -231,15 +207,18 @@ class PromptState:
             return f"The first version is {self.version}."
         if self.same_as is not None or self.least is None:
             return ""
-        taken = f" {self.entered.version} is the version that was given." if self.entered.version else ""
-        return f"This change is {self.least}: {self.why}{taken}"
+        given = f" {self.entered.version} is the version that was given." if self.entered.version else ""
+        release = self.line.release
+        aside = release if release is not self.line.newest else None
+        change = f"The change since {aside.version}" if aside else "This change"
+        return f"{change} is {self.least}: {self.why}{given}"
 
     def steps(self) -> list[tuple[str, str]]:
         """Return the steps to choose from, each with the version that would follow."""
         last = self.known.newest if self.known else None
         after = {} if last is None or check_version(last.version) else {b: next_version(last.version, b) for b in BUMPS}
         least = (
-            f" ({self.least}{f' → {after[self.least]}' if after else ''})"
+            f" ({self.least}{f' → {self.follows}' if self.follows else ''})"
             if self.least and self.same_as is None
             else ""
         )

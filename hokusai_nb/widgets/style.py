@@ -90,9 +90,20 @@ STYLE = Markup(
     ".hokusai-form .jupyter-widgets-disconnected::before{{content:none;display:none}}"
     ".hokusai-form.jupyter-widgets-disconnected>*{{opacity:.6;pointer-events:none}}"
     "@media (max-width:36em){{.hokusai-form .hokusai-said{{margin-left:0}}}}"
+    # A name that is longer than the labels are wide stands above its input.
+    ".hokusai-form .hokusai-above>.widget-text{{flex-flow:row wrap;height:auto}}"
+    ".hokusai-form .hokusai-above>.widget-text>.widget-label{{width:calc(100% - 7em - 8px)!important;"
+    "max-width:none;text-align:left;height:auto;line-height:1.6;white-space:normal;overflow-wrap:anywhere}}"
+    ".hokusai-form .hokusai-above>.widget-text>*{{margin-left:calc(7em + 8px)}}"
     # In a narrow pane each input of a row has a line of its own, below those of the fields.
     "@container (max-width:34em){{.hokusai-row{{flex-flow:row wrap!important}}"
     ".hokusai-row>.widget-combobox{{flex-basis:100%!important}}"
     ".hokusai-row>.widget-text .widget-label{{width:7em!important}}}}"
+    "@container (max-width:26em){{.hokusai-choice>.widget-dropdown{{flex-flow:row wrap;height:auto}}"
+    ".hokusai-choice>.widget-dropdown>.widget-label{{width:100%!important;text-align:left}}"
+    ".hokusai-choice>.widget-dropdown>select{{min-height:28px}}"
+    ".hokusai-choice>.hokusai-says .hokusai-said{{margin-left:0!important}}"
+    ".hokusai-form .hokusai-above>.widget-text>.widget-label{{width:100%!important}}"
+    ".hokusai-form .hokusai-above>.widget-text>*{{margin-left:0}}}}"
     "</style>"
 ).format(_HEAR)

@@ -21,6 +21,8 @@ class TagRow(Noted):
 
     NOUN = "tag"
     ADD = "Add a tag"
+    REMOVE = "Remove tag"
+    KEY_WIDTH = "17em"
 
     def __init__(self, key: str, value: str, remove: Callable[[TagRow], None]) -> None:
         self.key_input = widgets.Combobox(
@@ -28,7 +30,7 @@ class TagRow(Noted):
             options=self.known_keys(),
             description=self.NOUN.capitalize(),
             style={"description_width": LABEL_WIDTH},
-            layout={"width": "auto", "flex": "1 1 17em"},
+            layout={"width": "auto", "flex": f"1 1 {self.KEY_WIDTH}"},
         )
         self.value_input = widgets.Text(
             value=value,
@@ -36,7 +38,9 @@ class TagRow(Noted):
             style={"description_width": "1.5em"},
             layout={"width": "auto", "flex": "1 1 10em"},
         )
-        button = widgets.Button(description=f"Remove {self.NOUN}", layout={"width": "auto", "flex": "none"})
+        button = widgets.Button(
+            description=self.REMOVE, tooltip=f"Remove {self.NOUN}", layout={"width": "auto", "flex": "none"}
+        )
         button.on_click(lambda _: remove(self))
         line = widgets.HBox([self.key_input, self.value_input, button], layout={"max_width": "42em"})
         line.add_class("hokusai-row")

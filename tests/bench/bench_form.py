@@ -1,4 +1,4 @@
-"""The registration form in the kernel: how long it takes to make, and what a key costs, against a plain Text."""
+"""The forms in the kernel: how long they take to make, and what a key costs, against a plain input."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import ipywidgets
+import mlflow
+
 from tests.bench.figures import Row, in_turns
 
 FORMS = 15
@@ -17,19 +20,14 @@ WORDS = ("m", "ms", "msg", "msg_", "msg_a", "msg_ai", "MSG-AI")
 """What is typed, key by key: wrong most of the time, so that messages come and go."""
 
 
-def prepared(folder: Path):
-    """Point MLflow at a store with a current run that has a metric; return what makes a form."""
-    import mlflow
-
+def prepare(folder: Path):
+    """Point MLflow at a store with a current run that has a metric."""
     database = folder / "form.db"
     shutil.copy(os.environ["BENCH_DATABASE"], database)
     mlflow.set_tracking_uri(f"sqlite:///{database}")
     mlflow.set_experiment(experiment_id=mlflow.create_experiment("bench", artifact_location=folder.as_uri()))
     with mlflow.start_run():
         mlflow.log_metric("accuracy", 0.9)
-    from hokusai_nb.widgets import RegistrationForm
-
-    return RegistrationForm
 
 
 class Connected:
@@ -61,45 +59,80 @@ def everything_in(widget):
         yield from everything_in(child)
 
 
-def measure() -> list[Row]:
-    import ipywidgets
+def opened(make, plain):
+    """Return what it takes to open a form, and a plain input that calls back."""
+    made = []
 
-    with tempfile.TemporaryDirectory() as name:
-        make = prepared(Path(name))
-        made = []
+    def one_plain() -> None:
+        plain().observe(lambda change: change["new"], "value")
 
-        def one_form() -> None:
-            made.append(make())
-
-        def one_text() -> None:
-            text = ipywidgets.Text()
-            text.observe(lambda change: change["new"], "value")
-
-        form_ms, text_ms = in_turns([(one_form, one_text)] * FORMS)
-        for form in made:
-            assert form.wait(60)
-        form = make(values={"name": "m", "metric": "accuracy"})
+    taken = in_turns([(lambda: made.append(make()), one_plain)] * FORMS)
+    for form in made:
         assert form.wait(60)
-        assert form.fields["value"].value == "0.9"
-        text, said = ipywidgets.Text(), ipywidgets.HTML()
-        text.observe(lambda change: setattr(said, "value", change["new"]), "value")
-        for widget in (*everything_in(form), text, said):
-            widget.comm = Connected(widget.model_id)
-        words = itertools.cycle(WORDS)
-
-        def key_in_form() -> None:
-            form.fields["token"].value = next(words)
-
-        others = itertools.cycle(WORDS)
-
-        def key_in_text() -> None:
-            text.value = next(others)
-
-        key_ms, plain_ms = in_turns([(key_in_form, key_in_text)] * KEYS)
-        assert form.fields["token"].input.comm.sent > KEYS
         form.close()
+    return taken
+
+
+def typed(form, field, plain, words):
+    """Return what a key costs in a form that is shown, and in a plain input that shows its text again."""
+    text, said = plain(), ipywidgets.HTML()
+    text.observe(lambda change: setattr(said, "value", change["new"]), "value")
+    for widget in (*everything_in(form), text, said):
+        widget.comm = Connected(widget.model_id)
+    mine, others = itertools.cycle(words), itertools.cycle(words)
+
+    def key_in_form() -> None:
+        form.fields[field].value = next(mine)
+
+    def key_in_text() -> None:
+        text.value = next(others)
+
+    taken = in_turns([(key_in_form, key_in_text)] * KEYS)
+    assert form.fields[field].input.comm.sent > KEYS
+    return taken
+
+
+def registration() -> list[Row]:
+    """The registration form; the keys spell a token."""
+    from hokusai_nb.widgets import RegistrationForm
+
     note = "a plain ipywidgets.Text with a callback"
-    return [
-        Row("open the registration form", form_ms, text_ms, limit=150.0, note=note),
-        Row("one key in the form, in the kernel", key_ms, plain_ms, limit=2.0, note=f"{note} that shows the text"),
-    ]
+    rows = [Row("open the registration form", *opened(RegistrationForm, ipywidgets.Text), limit=150.0, note=note)]
+    form = RegistrationForm(values={"name": "m", "metric": "accuracy"})
+    assert form.wait(60)
+    assert form.fields["value"].value == "0.9"
+    taken = typed(form, "token", ipywidgets.Text, WORDS)
+    form.close()
+    return [*rows, Row("one key in the form, in the kernel", *taken, limit=2.0, note=f"{note} that shows the text")]
+
+
+def prompt() -> list[Row]:
+    """The form of a registered prompt of 2 KB; the keys write another variable at its end."""
+    from hokusai_nb import PromptModel
+    from hokusai_nb.widgets import PromptForm
+
+    text = ("Write for {audience} in the voice of {persona[name]}, {count:d} lines of it. " * 28)[:2000]
+    text = text.rpartition("{")[0]
+    known = {"author": "me", "purpose": "timing", "tested_on": "nothing", "performance_metrics": {"rate": 0.1}}
+    PromptModel("bench/form", text, "1.0.0", metadata=known).register()
+    note = "a plain ipywidgets.Textarea with a callback"
+
+    def make() -> PromptForm:
+        return PromptForm("bench/form")
+
+    rows = [Row("open the prompt form", *opened(make, ipywidgets.Textarea), limit=150.0, note=note)]
+    form = make()
+    assert form.wait(60)
+    assert form.fields["template"].value == text
+    added = " for {name}"
+    words = [text + added[:end] for end in range(len(added) + 1)]
+    taken = typed(form, "template", ipywidgets.Textarea, words)
+    form.close()
+    name = "one key in a prompt of 2 KB, in the kernel"
+    return [*rows, Row(name, *taken, limit=10.0, note=f"{note} that shows the text")]
+
+
+def measure() -> list[Row]:
+    with tempfile.TemporaryDirectory() as name:
+        prepare(Path(name))
+        return [*registration(), *prompt()]

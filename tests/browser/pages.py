@@ -35,6 +35,16 @@ FETCHED = """async () => {
 }"""
 
 
+# The page's own calls have no limit: a dialog that nobody answers would stop the test without a word.
+COMMAND = """async ([name, args, most]) => {
+    const open = () => [...document.querySelectorAll('.jp-Dialog')].map(dialog => dialog.innerText);
+    const late = new Promise((_, fail) => setTimeout(
+        () => fail(new Error(`${name} was not done after ${most} ms. Open dialogs: ${JSON.stringify(open())}`)), most));
+    const result = await Promise.race([window.jupyterapp.commands.execute(name, args), late]);
+    return typeof result === 'object' ? null : result;
+}"""
+
+
 class Notebook:
     """An open notebook, in JupyterLab or in Notebook 7."""
 
@@ -108,8 +118,7 @@ class Front:
 
     def command(self, name, **args):
         """Run a command of the application, and wait for it."""
-        call = "async ([name, args]) => { const r = await window.jupyterapp.commands.execute(name, args);"
-        return self.page.evaluate(call + " return typeof r === 'object' ? null : r }", [name, args])
+        return self.page.evaluate(COMMAND, [name, args, 3 * SECONDS * 1000])
 
     def open(self, name, *cells, kernel=None):
         """Open a notebook, made of these cells if any are given, with a kernel of its own or with this one."""

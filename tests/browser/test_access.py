@@ -53,6 +53,11 @@ LISTEN = """() => {
         }
     }).observe(document.body, {childList: true, subtree: true});
 }"""
+# What is wider than its place: it is cut off, or the page scrolls.
+SIDEWAYS = """e => [e, ...e.querySelectorAll('*')].filter(
+    x => x.scrollWidth > x.clientWidth + 1 && x.clientWidth > 0 && getComputedStyle(x).display !== 'inline'
+        && x.tagName !== 'INPUT' && getComputedStyle(x).textOverflow !== 'ellipsis'
+).map(x => x.outerHTML.slice(0, 150))"""
 HEARD = "words => window.heard.some(text => text.includes(words))"
 
 
@@ -235,14 +240,10 @@ def test_the_form_and_the_receipt_fit_a_narrow_and_a_wide_pane(lab, kernel, widt
     notebook.forms.first.evaluate("(e, width) => { e.closest('.jp-Notebook').style.maxWidth = `${width}px` }", width)
     form = notebook.form.ready()
     form.fill(token="fits_01_" + "LONG" * 12).says("Token ID format invalid")
-    sideways = """e => [e, ...e.querySelectorAll('*')].filter(
-        x => x.scrollWidth > x.clientWidth + 1 && x.clientWidth > 0 && getComputedStyle(x).display !== 'inline'
-            && x.tagName !== 'INPUT' && getComputedStyle(x).textOverflow !== 'ellipsis'
-    ).map(x => x.outerHTML.slice(0, 150))"""
-    assert form.element.evaluate(sideways) == []
+    assert form.element.evaluate(SIDEWAYS) == []
     assert form.element.evaluate(
         "e => e.getBoundingClientRect().right <= e.closest('.jp-Notebook').getBoundingClientRect().right"
     )
     form.fill(token="FITS-01").ready().register()
     receipt = notebook.receipt(f"Registered fits-{width} version 1")
-    assert receipt.locator(".hokusai").evaluate(sideways) == []
+    assert receipt.locator(".hokusai").evaluate(SIDEWAYS) == []

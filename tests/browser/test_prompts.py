@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_access import FOCUSED, nameless, on, serious, tab_to
+from tests.browser.jupyter import TOKEN, Watched, outside
+from tests.browser.pages import Form
+from tests.browser.test_access import FOCUSED, SIDEWAYS, nameless, on, serious, tab_to
 from tests.browser.test_hostile import IMAGE, SCRIPT
+from tests.browser.test_journey import VOILA_ASKS
 from tests.browser.test_reopening import DEAD
 
 pytestmark = pytest.mark.slow
@@ -135,6 +140,60 @@ def test_a_prompt_is_written_registered_and_promoted_with_the_keyboard_alone(lab
     page.keyboard.press("Enter")
     expect(notebook.receipt("Registered keys 1.0.0")).to_contain_text("To production")
     assert prompts(server, "keys") == (["1.0.0"], {"production": 1})
+
+
+def test_notebook_7_shows_registers_and_promotes(notebook_7, server):
+    cells = f"%load_ext hokusai_nb\n{seed('seven', 'Hi {name} {cta}')}", "%hokusai_prompt seven --form"
+    notebook = notebook_7.open("prompt-seven.ipynb", *cells).run_all()
+    form = notebook.form
+    expect(form.field("Template")).to_have_value("Hi {name} {cta}")
+    form.field("Template").fill("Hi {name}")
+    form.field("{name}").fill("Ada")
+    form.says("This change is major: cta is removed").register()
+    form.says("Registered seven 2.0.0").button("Promote to staging").click()
+    form.says("In staging").button("Promote to production").click()
+    notebook.receipt("Registered seven 2.0.0")
+    assert "To production" in notebook.save().cells[1].outputs[0].data["text/plain"]
+    assert prompts(server, "seven") == (["1.0.0", "2.0.0"], {"production": 2})
+
+
+def test_voila_shows_registers_and_promotes(browser, server):
+    server.write("prompt-voila.ipynb", "%load_ext hokusai_nb\n%hokusai_prompt prompt-voila --form")
+    watched = Watched()
+    with browser.new_context() as context:
+        watched.watch(context)
+        # Voila's own page asks for fonts and formulas at a CDN; it must do without, and only it may ask.
+        context.route(lambda url: bool(outside([url])), lambda route: route.abort())
+        page = context.new_page()
+        page.goto(f"{server.address}/voila/render/prompt-voila.ipynb?token={TOKEN}", timeout=60_000)
+        form = Form(page.locator(".hokusai-form").first)
+        form.says("fill in Template").field("Template").fill("Hi {name}")
+        form.says("The first version is 1.0.0").register()
+        form.says("Registered prompt-voila 1.0.0").button("Promote to staging").click()
+        form.says("In staging").button("Promote to production").click()
+        expect(page.get_by_text("To production", exact=True)).to_be_visible()
+        expect(page.get_by_role("button").or_(page.get_by_role("textbox"))).to_have_count(0)
+        assert {urlsplit(url).path.split("/")[-1] for url in watched.outside} <= VOILA_ASKS
+    assert prompts(server, "prompt-voila") == (["1.0.0"], {"production": 1})
+
+
+def test_the_form_and_the_receipt_fit_a_narrow_pane(lab, kernel):
+    cells = seed("narrow/hook", "Hi {customer_first_name} {customer_last_name} {cta}"), OPEN.format("narrow/hook")
+    notebook = lab.open("prompt-narrow.ipynb", *cells, kernel=kernel).run_all()
+    notebook.forms.first.evaluate("e => { e.closest('.jp-Notebook').style.maxWidth = '420px' }")
+    form = notebook.form.says("Nothing differs")
+    form.field("Template").fill("Hi {customer_first_name} {customer_last_name}")
+    form.says("This change is major")
+    assert form.element.evaluate(SIDEWAYS) == []
+    step, value = form.element.get_by_label("Version step"), form.field("is").first
+    assert step.evaluate("e => e.clientWidth") > 200  # all of “As the change warrants (major → 2.0.0)”
+    assert value.evaluate("e => e.clientWidth") > 80
+    first, last = (form.field(f"{{customer_{name}_name}}") for name in ("first", "last"))
+    names = [one.evaluate("e => e.labels[0].scrollWidth <= e.labels[0].clientWidth") for one in (first, last)]
+    assert names == [True, True]
+    form.register()
+    form.says("Registered narrow/hook 2.0.0")
+    assert form.element.evaluate(SIDEWAYS) == []
 
 
 def test_markup_in_a_prompt_is_shown_and_never_runs(lab, kernel):

@@ -25,14 +25,21 @@ def test_a_model_is_promoted_step_by_step_and_rolled_back(shell, as_json):
 
 
 @pytest.mark.usefixtures("reader")
+def test_a_change_of_stage_says_which_registry_it_was_made_in(shell, store):
+    assert shell("model", "promote", "reader").stderr == f"Registry: {store}\n"
+    assert shell("model", "rollback", "reader", "--mlflow-uri", store).stderr == f"Registry: {store}\n"
+
+
+@pytest.mark.usefixtures("reader")
 def test_a_stage_cannot_be_skipped(shell):
     failed = shell("model", "promote", "reader", "2", "--to", "production", code=2)
     assert "Cannot promote directly from dev to production" in failed.stderr
-    shell("model", "promote", "reader", "--to", "live", code=2)
+    failed = shell("model", "promote", "reader", "--to", "live", code=2)
+    assert "Invalid value for '--to': 'live' is not one of 'staging', 'production'." in failed.stderr
 
 
 @pytest.mark.parametrize("command", ["promote", "rollback", "history"])
 def test_what_does_not_exist_ends_with_exit_code_3(shell, command):
     failed = shell("model", command, "nothing", code=3)
-    assert failed.stderr.startswith("Error: ")
+    assert "Error: There is no " in failed.stderr
     assert failed.stdout == ""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hokusai_nb.core.prompt_plan import promotable
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.schema.prompts import ModelStage
 
@@ -136,6 +137,41 @@ def test_the_hook_takes_files_of_prompts_only():
     assert not any(re.search(hook["files"], path) for path in ["ci.yaml", "myprompts/a.yaml", "prompts/a.py"])
 
 
+def test_files_without_a_prompt_are_named(shell, files):
+    files(name="good", version="1.0.0", template="Hi {name}")
+    others = [files(f"prompts/{n}.md", "# Title\n") for n in range(12)]
+    said = shell("prompt", "validate", "prompts").stderr.splitlines()
+    assert said == [
+        "1 prompt in 13 files: 0 errors, 0 warnings.",
+        f"Passed over, without a prompt: {', '.join(sorted(others)[:10])} and 2 more.",
+    ]
+    assert len(json.loads(shell("prompt", "validate", "prompts", "--format", "json").stdout)["passed_over"]) == 12
+    assert "Passed over, without a prompt: " in shell("prompt", "register", "prompts").stderr
+
+
+@pytest.mark.parametrize("command", ["validate", "register"])
+def test_paths_without_any_prompt_are_an_error_unless_others_are_to_be_passed_over(shell, files, command):
+    files("docs/README.md", "# Title\n")
+    assert "docs:1:1: There is no prompt in this folder." in shell("prompt", command, "docs", code=2).output
+    passed = shell("prompt", command, "docs", "--skip-others").stderr
+    assert "Passed over, without a prompt: docs/README.md." in passed
+
+
+def completed(line):
+    """What the shell's completion answers to a line that is not finished."""
+    *words, begun = line.split(" ")
+    env = {**os.environ, "COMP_WORDS": line, "COMP_CWORD": str(len(words)), "_HOKUSAI_COMPLETE": "bash_complete"}
+    return subprocess.run(HOKUSAI, check=True, capture_output=True, text=True, env=env).stdout.split(), begun
+
+
+@pytest.mark.slow
+def test_a_shell_completes_files_and_stages():
+    assert completed("hokusai prompt validate pro")[0] == ["file,pro"]
+    assert completed("hokusai prompt render a --values v")[0] == ["file,v"]
+    for line in ("prompt promote x --to ", "prompt rollback x --stage ", "model promote x --to "):
+        assert completed(f"hokusai {line}")[0] == ["plain,staging", "plain,production"]
+
+
 # register
 
 
@@ -152,6 +188,7 @@ def test_prompts_are_registered_and_the_same_again_is_no_change(as_json, files):
     assert {row["mlflow_version"] for row in first} == {1}
     again = as_json("prompt", "register", "prompts")
     assert {row["state"] for row in again} == {"unchanged"}
+    assert [row["before"] for row in again] == [row["before"] for row in first]
     front = PromptModel.load_from_registry("front")
     assert (front.template, front.metadata["n"], len(PromptModel.list())) == ("Hi\nyou", 0.06, 3)
 
@@ -178,6 +215,8 @@ def test_versions_of_one_prompt_are_registered_in_their_order(as_json, files):
         ("1.2.0", "1.0.0", "dev"),
         ("1.10.0", "1.2.0", "staging"),
     ]
+    again = as_json("prompt", "register", "all.yaml")
+    assert [(row["version"], row["before"]) for row in again] == [(row["version"], row["before"]) for row in rows]
 
 
 def test_one_wrong_file_keeps_all_from_being_registered(shell, files):
@@ -207,6 +246,46 @@ def test_what_the_registry_refuses_keeps_all_from_being_registered(shell, files)
     assert "--allow-breaking" in failed.stderr
     shell("prompt", "register", "prompts", "--allow-breaking")
     assert len(PromptModel.list()) == 3
+
+
+def test_what_registers_says_where_and_shows_no_password(shell, files, store):
+    files(name="a", version="1.0.0", template="Hi")
+    assert shell("prompt", "register", "prompts").stderr == f"Registry: {store}\n"
+    dead = "http://ann:s3cret@127.0.0.1:9"
+    failed = shell("prompt", "register", "prompts", "--mlflow-uri", dead, code=6)
+    assert failed.stderr.startswith("Registry: http://")
+    assert "s3cret" not in failed.output
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("prompt", "register", "prompts", "--yes"),
+        ("prompt", "register", "prompts", "--dry-run"),
+        ("prompt", "promote", "a", "--to", "staging"),
+        ("prompt", "rollback", "a"),
+        ("model", "promote", "a"),
+        ("model", "rollback", "a"),
+    ],
+    ids=" ".join,
+)
+def test_in_ci_nothing_is_written_where_no_registry_is_named(shell, files, store, monkeypatch, line):
+    files(name="a", version="1.0.0", template="Hi")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # as an unset variable of a workflow arrives
+    monkeypatch.setenv("CI", "true")
+    refused = shell(*line, code=2)
+    assert "MLFLOW_TRACKING_URI is not set, or empty" in refused.stderr
+    assert "Registry:" not in refused.stderr
+    named = shell(*line[:3], "--mlflow-uri", store, "--yes") if line[1] == "register" else None
+    assert named is None or f"Registry: {store}" in named.stderr
+
+
+def test_outside_ci_the_default_is_used_and_said(shell, files, monkeypatch, tmp_path):
+    files(name="a", version="1.0.0", template="Hi")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    monkeypatch.delenv("CI", raising=False)
+    said = shell("prompt", "register", "prompts").stderr
+    assert said == f"Registry: sqlite:///{tmp_path / 'mlflow.db'}\n"
 
 
 def test_a_dry_run_checks_everything_and_writes_nothing(shell, as_json, files):
@@ -251,11 +330,38 @@ def test_named_prompts_are_promoted_and_rolled_back(shell, as_json, files):
         (row,) = as_json("prompt", "promote", f"a@{version}", "--to", "production", "--why", f"release {version}")
         assert (row["version"], row["stage"], row["state"]) == (version, "production", "promoted")
     back = as_json("prompt", "rollback", "a", "--why", "worse")
-    assert (back["version"], back["stages"]) == ("1.0.0", ["production"])
+    assert (back["version"], back["stage"], back["kind"]) == ("1.0.0", "production", "prompt")
     history = as_json("prompt", "history", "a")["entries"]
     assert [e["why"] for e in history if e["to"] == "production"] == ["release 1.0.0", "release 1.0.1", "worse"]
     assert "worse" in shell("prompt", "history", "a").stdout
     assert "had no version before" in shell("prompt", "rollback", "a", code=4).stderr
+
+
+def test_a_rollback_of_a_prompt_is_the_same_in_both_groups(shell, as_json, files):
+    for name in ("a", "b"):
+        files(name=name, version="1.0.0", template="one")
+    as_json("prompt", "register", "prompts", "--stage", "staging")
+    told = [as_json(group, "rollback", name, "--why", "w") for group, name in (("prompt", "a"), ("model", "b"))]
+    assert [(one["stage"], one["version"], one["changes"][0]["to"]) for one in told] == [("staging", None, "dev")] * 2
+    for group in ("prompt", "model"):
+        failed = shell(group, "rollback", "a", code=2).stderr
+        assert f"See its history with hokusai {group} history." in failed
+
+
+def test_what_to_try_is_said_in_the_words_of_a_shell(shell):
+    assert "See what there is with hokusai prompt list." in shell("prompt", "history", "nobody", code=3).stderr
+    failed = shell("prompt", "promote", "nobody", "--to", "staging", code=3).stderr
+    assert "See what there is with hokusai prompt list." in failed
+    assert "hokusai model list and hokusai prompt list" in shell("model", "promote", "nobody", code=3).stderr
+
+
+@pytest.mark.usefixtures("shell")
+def test_an_older_version_is_not_offered_over_a_later_one():
+    old = PromptModel("a", "one", "1.0.0", metadata=META).register()
+    new = PromptModel("a", "two", "1.0.1", metadata=META).register()
+    new.promote_to_staging().promote_to_production()
+    old.promote_to_staging()
+    assert promotable(ModelStage.PRODUCTION) == []
 
 
 def test_what_cannot_be_promoted_is_told_and_harms_no_other(shell, as_json, files):
@@ -276,7 +382,7 @@ def test_without_names_all_that_can_be_is_promoted_after_a_question(shell, as_js
         files(name=name, version="1.0.0", template="one")
     as_json("prompt", "register", "prompts")
     shell("prompt", "promote", "--to", "staging", input="n\n", code=1)
-    shell("prompt", "promote", "--to", "staging", input="", code=1)
+    assert "Give --yes" in shell("prompt", "promote", "--to", "staging", input="", code=2).stderr
     assert {v.stage.value for v in PromptModel.list()} == {"dev"}
     asked = shell("prompt", "promote", "--to", "staging", "--prefix", "x/", input="y\n")
     assert "Promote 2 to staging?" in asked.stderr

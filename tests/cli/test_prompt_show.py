@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from hokusai_nb.core.prompts import PromptModel
+from hokusai_nb.schema.templates import parse_template
+from hokusai_nb.widgets.prompt_values import render_texts
 
 META = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"ctr": 0.07}}
 HOKUSAI = [sys.executable, "-c", "from hokusai_nb.cli.main import main; main(prog_name='hokusai')"]
@@ -53,6 +55,48 @@ def test_a_file_is_compared_with_the_registry(shell, as_json, hook, tmp_path):
     shell("prompt", "diff", path, "1.0.0", "1.1.0", code=2)
 
 
+def test_a_prompt_that_is_not_registered_is_all_new_beside_one_that_is(shell, as_json, hook, tmp_path):
+    path = tmp_path / "mix.yaml"
+    path.write_text(f"- {{name: {hook}, version: 1.2.0, template: Hi}}\n- {{name: new, template: 'a\n\n  {{x}}'}}\n")
+    known, new = as_json("prompt", "diff", path)
+    assert (known["from"], known["to"], new["from"], new["to"]) == ("1.1.1", "1.2.0", None, "1.0.0")
+    assert new["template_diff"]["variables_added"] == ["x"]
+    shown = shell("prompt", "diff", path).stdout
+    assert "-Hey {name}, {cta}" in shown
+    assert shown.endswith("new 1.0.0 is new: there is no version to compare it with.\n"
+                          "--- nothing\n+++ 1.0.0\n@@ -0,0 +1,2 @@\n+a\n+{x}\n")  # fmt: skip
+    assert "Prompt 'new' has no version 1.0.0" in shell("prompt", "diff", path, "1.0.0", "--name", "new", code=3).stderr
+
+
+@pytest.mark.parametrize(
+    ("template", "pairs", "shown"),
+    [
+        ("{c:s}", ["c=3"], "3"),
+        ("{a} {v}", ["a=1.10", "v=1e5"], "1.10 1e5"),
+        ("{x}", ["x=1e400"], "1e400"),
+        ("{x}|", ["x="], "|"),
+        ("{n:.1f} {n}", ["n=2"], "2.0 2"),
+        ("{day:%Y}", ["day=2026-01-31"], "2026"),
+        ("{who[name]} {who}", ['who={"name": "Ada"}'], "Ada {'name': 'Ada'}"),
+    ],
+)
+def test_a_value_is_text_or_what_its_field_needs_as_in_a_notebook(shell, tmp_path, template, pairs, shown):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"name": "a", "template": template}))
+    words = [word for pair in pairs for word in ("--set", pair)]
+    assert shell("prompt", "render", path, *words).stdout == f"{shown}\n"
+    sample = render_texts(parse_template(template), dict(pair.split("=", 1) for pair in pairs))
+    assert "" in dict(pair.split("=", 1) for pair in pairs).values() or sample.text == shown
+
+
+def test_a_value_that_does_not_fit_or_is_given_twice_is_refused(shell, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"name": "a", "template": "{n:d}"}')
+    assert "{n:d} needs a whole number: 'x'" in shell("prompt", "render", path, "--set", "n=x", code=2).stderr
+    twice = shell("prompt", "render", path, "--set", "n=1", "--set", "n=2", code=2).stderr
+    assert "--set 'n' is given twice." in twice
+
+
 def test_rendering_prints_the_text_and_nothing_else(shell, hook):
     assert shell("prompt", "render", hook, "--set", "name=Ada", "--set", "cta=now").stdout == "Hey Ada, now\n"
     old = shell("prompt", "render", hook, "--version", "1.0.0", "--set", "name=Ada=1")
@@ -83,6 +127,8 @@ def test_prompts_their_lineage_and_history_are_listed(shell, as_json, hook):
     PromptModel("other", "x", "1.0.0", metadata=META).register()
     assert [p["version"] for p in as_json("prompt", "list", "persona/")["entries"]] == ["1.0.0", "1.1.0", "1.1.1"]
     assert len(as_json("prompt", "list")["entries"]) == 4
+    assert not any("history" in version for version in as_json("prompt", "list")["entries"])
+    assert [len(v["history"]) for v in as_json("prompt", "lineage", hook)["versions"]] == [2, 1, 0]
     assert "production" in shell("prompt", "list").stdout
     lineage = as_json("prompt", "lineage", hook)["entries"]
     assert [e["parent_version"] for e in lineage] == [None, "1.0.0", "1.1.0"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import _thread
+import asyncio
 import threading
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from hokusai_nb.core import bulk
 from hokusai_nb.core.bulk import verb_from_record
 from hokusai_nb.core.registry import ModelRegistry
+from hokusai_nb.core.twins import twin
 from hokusai_nb.errors import HokusaiError, ModelNotFoundError, RegistryError, ValidationError
 from hokusai_nb.schema.records import RegisteredModel
 from tests.conftest import both, train
@@ -198,6 +200,32 @@ def test_an_interrupt_finishes_what_has_begun_and_begins_no_more():
     with pytest.raises(KeyboardInterrupt):
         bulk.register_many([{**SHORT, "name": f"m{i}"} for i in range(100)], register, max_workers=2, progress=False)
     assert 20 <= len(begun) < 100
+    assert sorted(begun) == sorted(ended)
+
+
+def test_a_cancelled_twin_finishes_what_has_begun_and_begins_no_more():
+    begun, ended = [], []
+    entered, released = threading.Event(), threading.Event()
+
+    def register(verb):
+        begun.append(verb.name)
+        entered.set()
+        assert released.wait(60)
+        threading.Event().wait(0.02)
+        ended.append(verb.name)
+        return fake(verb.name)
+
+    async def cancelled():
+        records = [{**SHORT, "name": f"m{i}"} for i in range(100)]
+        task = asyncio.create_task(twin(bulk.register_many)(records, register, max_workers=2, progress=False))
+        await asyncio.to_thread(entered.wait, 60)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        released.set()
+
+    asyncio.run(cancelled())  # it waits for its threads
+    assert 0 < len(begun) < 100
     assert sorted(begun) == sorted(ended)
 
 

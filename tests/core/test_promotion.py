@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 
 import mlflow
+import mlflow.genai
 import pytest
 
 from hokusai_nb.backends.mlflow import model_stages
 from hokusai_nb.backends.mlflow.client import Backend
+from hokusai_nb.core import promotion, stage_moving
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.core.registry import ModelRegistry
-from hokusai_nb.errors import ConflictError, ModelNotFoundError, ModelValidationError
+from hokusai_nb.errors import ConflictError, ModelNotFoundError, ModelValidationError, RegistryError
 from hokusai_nb.schema.prompts import ModelStage
 from tests.conftest import both, train
 from tests.processes import finish, release, start
@@ -41,29 +45,34 @@ def told(registry, name="churn"):
 def test_a_model_goes_from_dev_to_staging_to_production(churn):
     first = churn.promote("churn", 1, why="try it")
     assert (first.kind, first.version, first.stage) == ("model", "1", ModelStage.STAGING)
-    second = churn.promote("churn", why="it's “good”")
+    second = churn.promote("churn", to="production", why="it's “good”")
     assert (second.version, second.stage) == ("1", ModelStage.PRODUCTION)
     assert aliases() == {"production": 1}
     assert told(churn) == [("1", "dev", "staging", "try it"), ("1", "staging", "production", "it's “good”")]
     assert mlflow.MlflowClient().get_model_version_by_alias("churn", "production").version == 1
 
 
-def test_without_a_version_the_one_in_staging_goes_on_and_else_the_newest(churn):
-    moved = [(m.version, m.stage.value) for m in (churn.promote("churn") for _ in range(2))]
-    assert moved == [("3", "staging"), ("3", "production")]
-    with pytest.raises(ConflictError, match="Nothing to promote: model churn 3 is in production already"):
-        churn.promote("churn")
+def test_a_name_alone_means_the_newest_for_staging_and_the_one_in_staging_for_production(churn):
+    assert churn.promote("churn", 1).version == "1"
+    assert churn.promote("churn", to="production").version == "1"
+    assert churn.promote("churn").version == "3"
+    churn.promote("churn", to="production")
     churn.promote("churn", 2, "staging")
-    # The one in staging is behind production: it is not the one that can go on.
-    with pytest.raises(ConflictError, match="churn 3 is in production already"):
-        churn.promote("churn")
+    with pytest.raises(ModelValidationError, match="Cannot promote churn 2: production has 3, which is later"):
+        churn.promote("churn", to="production")
 
 
-def test_promoting_to_a_named_stage_again_changes_nothing(churn):
-    churn.promote("churn", to="staging")
-    again = churn.promote("churn", to="staging")
-    assert (again.changes, again.version) == ((), "3")
-    assert len(churn.get_history("churn")) == 1
+@pytest.mark.parametrize("to", [None, "staging"])
+def test_the_same_call_again_changes_nothing_and_reaches_production_never(churn, to):
+    churn.promote("churn", to=to)
+    again = churn.promote("churn", to=to)
+    assert (again.changes, again.version, again.stage) == ((), "3", ModelStage.STAGING)
+    churn.promote("churn", to="production")
+    for version in (None, 3):
+        still = churn.promote("churn", version, to)
+        assert (still.changes, still.version, still.stage) == ((), "3", ModelStage.PRODUCTION)
+    assert churn.promote("churn", to="production").changes == ()
+    assert len(churn.get_history("churn")) == 2
 
 
 @pytest.mark.parametrize(
@@ -99,7 +108,7 @@ def test_each_stage_has_one_version_and_they_only_go_up(churn):
 def test_going_back_puts_the_version_before_it_back(churn):
     for version in (1, 2, 3):
         churn.promote("churn", version)
-        churn.promote("churn", version)
+        churn.promote("churn", version, to="production")
     back = churn.rollback("churn", why="worse")
     assert (back.version, back.rollback, aliases()) == ("2", True, {"production": 2})
     with pytest.raises(ModelValidationError, match="it was not in production before"):
@@ -121,9 +130,57 @@ def test_going_back_in_staging_may_leave_it_empty(churn):
 def test_a_version_that_was_deleted_is_not_gone_back_to(churn):
     for version in (1, 2, 3):
         churn.promote("churn", version)
-        churn.promote("churn", version)
+        churn.promote("churn", version, to="production")
     churn.delete_model_version("churn", 2)
     assert churn.rollback("churn").version == "1"
+
+
+def test_what_was_taken_out_of_staging_is_not_gone_back_to(churn):
+    churn.promote("churn", 1)
+    churn.rollback("churn")
+    churn.promote("churn", 2)
+    assert churn.rollback("churn").version is None
+    assert aliases() == {}
+
+
+def test_a_version_that_is_deleted_while_it_is_promoted_is_refused_before_anything_is_written(churn):
+    shelf = promotion._Models(churn.backend, "churn")
+    found = shelf.find("2")
+    churn.delete_model_version("churn", 2)
+    with pytest.raises(ModelValidationError, match="must be registered before promotion: churn 2"):
+        stage_moving.promote(shelf, found, ModelStage.STAGING, "")
+    assert mlflow.MlflowClient().get_registered_model("churn").tags == {}
+
+
+def test_a_promotion_that_was_refused_is_as_if_it_had_not_been_to_a_rollback(churn, store):
+    for version, to in ((1, "staging"), (1, "production"), (2, "staging"), (3, "staging")):
+        churn.promote("churn", version, to)
+    with contextlib.closing(sqlite3.connect(store.removeprefix("sqlite:///"))) as database:
+        refuse = "BEFORE UPDATE ON registered_model_aliases BEGIN SELECT RAISE(ABORT, 'guarded'); END"
+        database.execute(f"CREATE TRIGGER guard {refuse}")
+        with pytest.raises(RegistryError, match="guarded"):
+            churn.promote("churn", 3, "production")
+        database.execute("DROP TRIGGER guard")
+    assert told(churn)[-2:] == [
+        ("3", "production", "staging", "undone: MLflow refused it"),
+        ("1", "dev", "production", "undone: MLflow refused it"),
+    ]
+    assert aliases() == {"production": 1, "staging": 3}
+    with pytest.raises(ConflictError, match="production had no version before it"):
+        churn.rollback("churn")
+    assert churn.rollback("churn", stage="staging").version == "2"
+
+
+def test_a_stage_that_mlflow_itself_gave_is_named_where_it_is_in_the_way(registry):
+    mlflow.genai.register_prompt("hook", "made by MLflow")
+    mlflow.genai.set_prompt_alias("hook", "production", 1)
+    with pytest.raises(ModelValidationError, match="production has MLflow's version 1, which has no semantic version"):
+        registry.rollback("hook")
+    PromptModel("hook", "Hi {name}", "1.0.0", metadata=DONE).register()
+    registry.promote("hook")
+    with pytest.raises(ModelValidationError, match="production has MLflow's version 1, which has no semantic version"):
+        registry.promote("hook", to="production")
+    assert [c.to_stage.value for c in registry.get_history("hook")] == ["staging"]
 
 
 def test_promotion_leaves_the_tags_of_versions_alone_and_registration_goes_on(registry, trained):
@@ -131,7 +188,7 @@ def test_promotion_leaves_the_tags_of_versions_alone_and_registration_goes_on(re
     asked = (run.run_id, "scored", "MSG-AI", "accuracy")
     made = registry.register_run_model(*asked)
     registry.promote("scored")
-    registry.promote("scored")
+    registry.promote("scored", to="production")
     after = registry.get_tokenized_model("scored", 1)
     assert after.tags == made.tags
     assert after.aliases == ("production",)
@@ -153,7 +210,7 @@ def test_one_call_serves_prompts_and_models_of_one_list(churn):
     assert PromptModel.load_from_registry("persona/hook").stage is ModelStage.PRODUCTION
     PromptModel("persona/hook", "Hello {name}", "1.0.1", metadata=DONE).register()
     churn.promote("persona/hook")
-    churn.promote("persona/hook")
+    churn.promote("persona/hook", to="production")
     assert churn.rollback("persona/hook").version == "1.0.0"
     assert told(churn, "persona/hook") == [
         (c.version, c.from_stage.value, c.to_stage.value, c.why)

@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-import asyncio
-import sqlite3
-import time
+from collections.abc import Mapping
 
 import mlflow
 import pytest
 
-from hokusai_nb.backends.mlflow import prompts
-from hokusai_nb.core.prompt_batches import apromote_prompts, aregister_prompts, promote_prompts, register_prompts
+from hokusai_nb.core.prompt_batches import promote_prompts, register_prompts
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.errors import ModelNotFoundError, ModelValidationError, RegistryError
-from hokusai_nb.schema.prompts import PromptVersion
 from tests.conftest import both
 
 DONE = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"ctr": 0.07}}
@@ -111,46 +107,112 @@ def test_a_bar_shows_the_progress_and_can_be_switched_off(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+class Hostile(Mapping):
+    """A mapping of another program's, which fails however it is asked."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __getitem__(self, key):
+        raise self.error
+
+    def __iter__(self):
+        return iter(["name", "template", "version"])
+
+    def __len__(self):
+        return 3
+
+
+class Mute(Exception):  # noqa: N818 - what it is is all that it says
+    def __str__(self):
+        raise OSError
+
+
 @pytest.mark.usefixtures("store")
-def test_batches_leave_the_event_loop_free():
-    async def both_of_them():
-        made = await aregister_prompts([item()], progress=False)
-        return made, await apromote_prompts(["hook"], progress=False)
-
-    made, moved = asyncio.run(both_of_them())
-    assert made[0].ok
-    assert moved[0].prompt.stage == "staging"
-
-
-def seed(store, names, versions):
-    """Write versions as `prompts.create` would, by rows: a hundred times ten calls would take a while."""
-    now = int(time.time() * 1000)
-    with sqlite3.connect(store.removeprefix("sqlite:///")) as database:
-        for name in names:
-            row = (name, now, now)
-            database.execute(
-                "INSERT INTO registered_models(name, creation_time, last_updated_time) VALUES (?,?,?)", row
-            )
-            mark = (name, "mlflow.prompt.is_prompt", "true")
-            database.execute("INSERT INTO registered_model_tags(name, key, value) VALUES (?,?,?)", mark)
-            for number, version in enumerate(versions, 1):
-                row = (name, number, now, now, "prompt-template", "None", "READY")
-                database.execute(
-                    "INSERT INTO model_versions(name, version, creation_time, last_updated_time, source, current_stage,"
-                    " status) VALUES (?,?,?,?,?,?,?)",
-                    row,
-                )
-                one = PromptVersion(name=name, version=version, template=f"Hi {{name}} {version}", metadata=DONE)
-                tags = [(name, number, key, text) for key, text in prompts._tags(one).items()]
-                database.executemany("INSERT INTO model_version_tags(name, version, key, value) VALUES (?,?,?,?)", tags)
-    database.close()
+def test_a_hostile_item_costs_no_other_result():
+    errors = [RuntimeError("no"), Mute(), SystemExit(3)]
+    results = register_prompts([item(), *map(Hostile, errors), item("other")], progress=False)
+    assert [r.ok for r in results] == [True, False, False, False, True]
+    assert "Item 1 failed: RuntimeError: 'no'" in results[1].error.what
+    assert "its message failed: OSError" in results[2].error.what
+    assert "Item 3 failed: SystemExit: '3'" in results[3].error.what
+    assert [r.error.__cause__ for r in results[1:4]] == errors
+    moved = promote_prompts([Hostile(errors[0]), (), [None, None], "hook"], progress=False)
+    assert [r.ok for r in moved] == [False, False, False, True]
 
 
-def test_a_hundred_prompts_of_ten_versions_each_are_registered_promoted_and_listed(store):
+@pytest.mark.parametrize("call", [register_prompts, promote_prompts])
+@pytest.mark.parametrize("workers", [0, -1, "x", None, 1.5, True])
+def test_a_number_of_workers_that_cannot_be_is_refused(call, workers):
+    with pytest.raises(ModelValidationError, match="max_workers must be a whole number from 1"):
+        call([], max_workers=workers)
+
+
+@pytest.mark.parametrize("call", [register_prompts, promote_prompts])
+@pytest.mark.parametrize("items", [None, 5])
+def test_what_is_no_series_is_refused(call, items):
+    with pytest.raises(ModelValidationError, match="Prompts must be a series"):
+        call(items)
+
+
+def test_requirements_that_are_none_are_refused_at_once():
+    with pytest.raises(ModelValidationError, match="must be a metric gate or callable"):
+        promote_prompts(["hook"], require=[5])
+
+
+@pytest.mark.usefixtures("store")
+def test_requirements_may_be_an_iterator_or_one_callable():
+    register_prompts([item("a"), item("b")], progress=False)
+    results = promote_prompts(["a", "b"], require=iter(["ctr > 0.5"]), progress=False)
+    assert [r.ok for r in results] == [False, False]
+    assert all(r.ok for r in promote_prompts(["a", "b"], require=lambda m: "Hi" in m.template, progress=False))
+
+
+# Promoting in order
+
+
+@both
+def test_versions_of_one_prompt_are_promoted_in_order_and_none_against_another(sqlite_or_server, unique):
+    mlflow.set_tracking_uri(sqlite_or_server)
+    name = unique("hook")
+    versions = [f"1.0.{v}" for v in range(4)]
+    register_prompts([item(name, v, f"Hi {{name}} {v}") for v in versions], progress=False)
+    moved = promote_prompts([(name, v) for v in versions], progress=False)
+    assert [r.error for r in moved] == [None] * 4
+    changes = [(c.version, c.to_stage) for c in moved[0].prompt.get_history() if c.to_stage == "staging"]
+    assert changes == [(v, "staging") for v in versions]
+    assert PromptModel.load_from_registry(name, stage="staging", refresh=True).version == "1.0.3"
+
+
+@both
+def test_a_version_that_is_given_twice_is_promoted_once_however_it_is_named(sqlite_or_server, unique):
+    mlflow.set_tracking_uri(sqlite_or_server)
+    name = unique("hook")
+    first, second = (
+        r.prompt for r in register_prompts([item(name), item(name, "1.0.1", "Hi, {name}")], progress=False)
+    )
+    again = PromptModel(**item(name, "1.0.1", "Hi, {name}"))
+    wrong = PromptModel(**item(name, "1.0.1", "Hello {name}"))
+    given = [(name, "1.0.0"), second, name, again, first, wrong, (name, "1.0.1"), [name, "1.0.0"]]
+    moved = promote_prompts(given, why="once", progress=False)
+    assert [r.index for r in moved] == list(range(8))
+    assert [r.ok for r in moved] == [True, True, True, True, True, False, True, True]
+    assert "with other content" in moved[5].error.what
+    assert (moved[1].prompt, moved[3].prompt, again.stage) == (second, again, "staging")
+    assert [c.version for c in second.get_history() if c.to_stage == "staging"] == ["1.0.0", "1.0.1"]
+
+
+# Many
+
+
+@pytest.mark.usefixtures("store")
+def test_a_hundred_prompts_of_ten_versions_each_are_registered_promoted_and_listed():
     names = [f"prompt-{i:03d}" for i in range(100)]
-    seed(store, names, [f"1.0.{v}" for v in range(9)])
-    made = register_prompts([item(name, "1.0.9", "Hi {name} at last") for name in names], progress=False)
-    assert [(r.ok, r.prompt.mlflow_version, r.prompt.parent_version) for r in made] == [(True, 10, "1.0.8")] * 100
+    items = [item(name, f"1.0.{v}", f"Hi {{name}} {v}") for name in names for v in range(10)]
+    made = register_prompts(items, progress=False)
+    assert [r.error for r in made] == [None] * 1000
+    parents = [None, *(f"1.0.{v}" for v in range(9))]
+    assert [(r.prompt.mlflow_version, r.prompt.parent_version) for r in made] == [*enumerate(parents, 1)] * 100
     moved = promote_prompts(names, why="all of them", progress=False)
     assert [r.prompt.version for r in moved] == ["1.0.9"] * 100
     found = PromptModel.list("prompt-")

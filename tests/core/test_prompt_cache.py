@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import time
-
 import mlflow
-import mlflow.genai
-import pytest
 
+from hokusai_nb.backends.mlflow import prompts
 from hokusai_nb.backends.mlflow.client import Backend
 from hokusai_nb.config import configure
 from hokusai_nb.core import prompt_cache
@@ -40,11 +37,13 @@ def test_the_store_in_force_is_noticed_whatever_sets_it(store, tmp_path, monkeyp
 
 
 def test_a_standing_is_believed_for_seconds_only(store, monkeypatch):
-    monkeypatch.setattr(prompt_cache, "STANDING_SECONDS", 0.05)
     PromptModel("hook", "Hi {name}", "1.0.0", metadata=DONE).register().promote_to_staging()
     backend = Backend.at(store)
-    known = CACHE.standing(backend, "hook")
-    time.sleep(0.06)
+    monkeypatch.setattr(prompt_cache, "STANDING_SECONDS", 3600)
+    known = CACHE.standing(backend, "hook", refresh=True)
+    assert CACHE.standing(backend, "hook") is known
+    monkeypatch.setattr(prompt_cache, "STANDING_SECONDS", 0)
+    known = CACHE.standing(backend, "hook", refresh=True)
     assert CACHE.standing(backend, "hook") is not known
     assert CACHE.standing(backend, "hook") == known
 
@@ -59,20 +58,34 @@ def test_the_oldest_versions_give_way(store, monkeypatch):
     assert cache.known(backend, "hook", "1.0.4") is None
 
 
-@pytest.mark.usefixtures("store")
-def test_loading_what_is_known_is_far_quicker_than_mlflows_own_cache():
-    PromptModel("hook", "Hi {a} {b} {c} {d} {e}", "1.0.0", metadata=DONE).register()
+def version(number, text="1.0.0", template="x"):
+    return PromptVersion(name="hook", version=text, template=template, mlflow_version=number)
 
-    def seconds(call, times):
-        call()
-        best = []
-        for _ in range(5):
-            began = time.perf_counter()
-            for _ in range(times):
-                call()
-            best.append((time.perf_counter() - began) / times)
-        return min(best)
 
-    ours = seconds(lambda: PromptModel.load_from_registry("hook", "1.0.0"), 500)
-    theirs = seconds(lambda: mlflow.genai.load_prompt("hook", version=1), 50)
-    assert ours < theirs / 5
+def test_what_is_known_of_a_version_is_replaced_only_where_the_store_was_asked_anew(store):
+    cache, backend = PromptCache(), Backend.at(store)
+    cache.note(backend, [version(2), version(3, "1.0.1")])
+    cache.note(backend, [version(4), version(3, "1.0.1", "other")])
+    assert [cache.known(backend, "hook", v).mlflow_version for v in ("1.0.0", "1.0.1")] == [2, 3]
+    assert cache.known(backend, "hook", "1.0.1").template == "x"
+    cache.note(backend, [version(2)], anew=True)
+    assert cache.known(backend, "hook", "1.0.1").mlflow_version == 3
+    cache.note(backend, [version(1, "1.0.1")], anew=True)  # deleted, and registered again
+    assert cache.known(backend, "hook", "1.0.1").mlflow_version == 1
+    assert cache.known(backend, "hook", "1.0.0") is None
+
+
+def test_what_another_client_deleted_is_forgotten_when_the_store_is_asked_anew(store):
+    for number, template in [("1.0.0", "Hi {name}"), ("1.0.1", "Hi {name}!")]:
+        PromptModel("hook", template, number, metadata=DONE).register()
+    backend = Backend.at(store)
+    with backend.calling() as client:
+        prompts.registry_of(client).delete_model_version("hook", "2")
+    assert CACHE.version(backend, "hook", "1.0.1").template == "Hi {name}!"
+    assert CACHE.version(backend, "hook", "1.0.1", refresh=True) is None
+    assert CACHE.version(backend, "hook", "1.0.1") is CACHE.known(backend, "hook", "1.0.1") is None
+    with backend.calling() as client:
+        prompts.registry_of(client).delete_registered_model("hook")
+    PromptModel("hook", "Ho {name}", "1.0.0", metadata=DONE).register()
+    assert CACHE.numbered(backend, "hook", 1).template == "Ho {name}"
+    assert PromptModel.load_from_registry("hook", "1.0.0").template == "Ho {name}"

@@ -41,6 +41,19 @@ def test_a_folder_is_searched_and_what_is_hidden_or_no_prompt_is_passed_over(fol
     assert found.errors == ()
     assert [prompt.name for prompt in found.prompts] == ["b", "a"]
     assert found.files == ("p/README.md", "p/b.yaml", "p/sub/a.json")
+    assert found.passed_over == ("p/README.md",)
+
+
+def test_a_folder_without_any_prompt_is_an_error_unless_others_are_to_be_passed_over(folder, tmp_path):
+    folder("docs/README.md", "# Title\n")
+    folder("p/a.yaml", GOOD.format(name="a"))
+    (tmp_path / "empty").mkdir()
+    said = [("empty", "There is no prompt in this folder."), ("docs", "There is no prompt in this folder.")]
+    found = read_prompt_files(["p", "empty", "docs", "./p", "docs"])
+    assert [(p.file, p.what) for p in found.errors] == said
+    assert errors("p", "empty", "docs", lenient=True) == []
+    folder("docs/broken.yaml", "template: x\n")
+    assert [p.file for p in read_prompt_files(["docs"]).errors] == ["docs/broken.yaml"]
 
 
 def test_links_are_followed_once_and_loops_do_not_hang(folder, tmp_path):
@@ -84,7 +97,14 @@ def test_a_missing_file_and_a_pipe_are_told(tmp_path):
     os.mkfifo(tmp_path / "pipe.yaml")
     said = dict(errors("pipe.yaml", "nothing.yaml"))
     assert "no regular file" in said["pipe.yaml"]
-    assert "No such file" in said["nothing.yaml"]
+    assert "There is no file or folder 'nothing.yaml'" in said["nothing.yaml"]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("path", ["promts", "-", "prompts/*.yaml", "a.png"])
+def test_a_misspelled_path_is_said_not_to_exist(path):
+    ((_, sentence),) = errors(path)
+    assert f"There is no file or folder '{path}'" in sentence
 
 
 def test_one_version_in_two_files_is_an_error_at_the_second(folder):

@@ -8,11 +8,15 @@ import pytest
 
 from hokusai_nb.backends.mlflow import prompt_stages, prompts
 from hokusai_nb.backends.mlflow.client import Backend
+from hokusai_nb.core import stage_moving
+from hokusai_nb.core.prompt_moving import PromptShelf
 from hokusai_nb.core.prompts import PromptModel
+from hokusai_nb.core.stage_rules import Candidate
 from hokusai_nb.errors import ConflictError, ModelValidationError
 from hokusai_nb.schema.prompts import ModelStage
+from hokusai_nb.schema.versioning import parse_version
 from tests.conftest import both
-from tests.processes import finish, release, start
+from tests.processes import finish, python, release, start
 
 DONE = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"ctr": 0.07}}
 
@@ -102,6 +106,113 @@ def test_a_reason_that_cannot_be_stored_moves_nothing():
     assert len(made.get_history()) == 1
 
 
+@pytest.mark.usefixtures("store")
+def test_a_reason_that_the_history_could_not_hold_moves_nothing(monkeypatch):
+    monkeypatch.setenv("LOGNAME", "\udcff\x01" * 50 + "a" * 500)
+    first, second = registered("1.0.0", "1.0.1")
+    for why, words in (("\ud800", "must be text"), ("\x01" * 400, "2,400 characters as it is stored")):
+        with pytest.raises(ModelValidationError, match=words):
+            first.promote_to_staging(why)
+    first.promote_to_staging("\x01" * 333)
+    second.promote_to_staging("\n" * 1000)
+    assert [c.why for c in first.get_history()][:2] == ["\x01" * 333, "\n" * 1000]
+    assert {c.who for c in first.get_history()} == {"a" * 100}
+    texts = [text for key, text in tags("hook").items() if ".history." in key]
+    assert max(len(text) for text in texts) < 5000  # what MLflow's tables hold in PostgreSQL
+
+
+def tags(name):
+    with Backend.at().calling() as client:
+        return prompts.registry_of(client).get_registered_model(name).tags
+
+
+# What the registry says counts, not what was known
+
+
+def delete(name, number=None):
+    with Backend.at().calling() as client:
+        inner = prompts.registry_of(client)
+        inner.delete_model_version(name, str(number)) if number else inner.delete_registered_model(name)
+
+
+@both
+def test_a_version_that_another_client_deleted_is_refused_before_anything_is_written(sqlite_or_server, unique):
+    mlflow.set_tracking_uri(sqlite_or_server)
+    name = unique("hook")
+    first, second = registered("1.0.0", "1.0.1", name=name)
+    first.promote_to_staging()
+    before = tags(name)
+    delete(name, 2)
+    with pytest.raises(ModelValidationError, match=r"must be registered before promotion: .* 1\.0\.1"):
+        second.promote_to_staging()
+    assert tags(name) == before
+    assert stages(name) == {"1.0.0": "staging"}
+
+
+@pytest.mark.usefixtures("store")
+def test_a_number_that_is_not_that_versions_is_refused_before_anything_is_written():
+    registered("1.0.0", "1.0.1")
+    shelf = PromptShelf(Backend.at(), "hook")
+    before = tags("hook")
+    for number in (1, 3):
+        with pytest.raises(ModelValidationError, match=r"must be registered before promotion: hook 1\.0\.1"):
+            stage_moving.promote(
+                shelf, Candidate("hook", "1.0.1", number, parse_version("1.0.1")), ModelStage.STAGING, ""
+            )
+    assert tags("hook") == before
+
+
+ELSEWHERE = """
+import sys, warnings
+import mlflow
+from hokusai_nb.core.prompts import PromptModel
+warnings.simplefilter("ignore")
+store, *versions = sys.argv[1:]
+mlflow.set_tracking_uri(store)
+for version in versions:
+    PromptModel("hook", f"Hi {{name}} {version}", version, metadata={"author": "a", "purpose": "b", "tested_on": "c",
+        "performance_metrics": {"ctr": 0.07}}).register()
+"""
+
+
+def test_a_prompt_that_was_deleted_and_made_again_is_promoted_by_its_new_numbers(store):
+    second = registered("1.0.0", "1.1.0")[1]
+    delete("hook")
+    python(ELSEWHERE, store, "1.1.0", "1.2.0")
+    assert second.promote_to_staging().version == "1.1.0"
+    assert mlflow.genai.load_prompt("prompts:/hook@staging").template == "Hi {name} 1.1.0"
+    assert [c.version for c in second.get_history()] == ["1.1.0"]
+
+
+def test_what_holds_a_stage_is_asked_anew_too(store):
+    first = registered("1.0.0", "1.1.0")[0]
+    delete("hook")
+    python(ELSEWHERE, store, "1.0.0", "2.0.0")
+    with Backend.at().calling() as client:
+        prompts.registry_of(client).set_registered_model_alias("hook", "staging", "2")
+    # By the number it would be 1.1.0, which this process knows.
+    with pytest.raises(ModelValidationError, match=r"staging has 2\.0\.0, which is later"):
+        first.promote_to_staging()
+
+
+# What MLflow itself put into a stage
+
+
+@pytest.mark.usefixtures("store")
+def test_a_version_without_a_semantic_one_is_not_displaced_unseen():
+    mlflow.genai.register_prompt("hook", "made by MLflow")
+    mlflow.genai.set_prompt_alias("hook", "staging", 1)
+    (made,) = registered("1.0.0")
+    with pytest.raises(ModelValidationError, match="staging has MLflow's version 1, which has no semantic") as caught:
+        made.promote_to_staging()
+    assert not any(".history." in key or ".claim." in key for key in tags("hook"))
+    assert made.get_history().entries == ()
+    call = "mlflow.genai.delete_prompt_alias('hook', 'staging')"
+    assert call in caught.value.hint
+    exec(call, {"mlflow": mlflow})  # what the hint says is all that has to be done
+    assert made.promote_to_staging().stage is ModelStage.STAGING
+
+
 # Going back
 
 
@@ -160,7 +271,7 @@ def test_a_version_that_was_deleted_is_not_gone_back_to():
 # Two at once
 
 RACE = """
-import json, sys, time, warnings
+import json, sys, warnings
 import mlflow
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.errors import HokusaiError
@@ -168,7 +279,6 @@ warnings.simplefilter("ignore")
 store, name, me = sys.argv[1:]
 mlflow.set_tracking_uri(store)
 PromptModel.load_from_registry(name)
-rounds = 3
 
 def attempt(work):
     try:
@@ -176,21 +286,20 @@ def attempt(work):
     except HokusaiError as error:
         return [type(error).__name__, error.what]
 
-def wait_for(moment):
-    time.sleep(max(0, moment - time.time()))
+def meet():
+    print("ready", flush=True)
+    sys.stdin.readline()
 
-print("ready", flush=True)
-moment = float(sys.stdin.readline())
 told = {"differ": [], "same": [], "staging": []}
-for turn in range(rounds):
-    wait_for(moment + 1.5 * turn)
+for turn in range(3):
     one = PromptModel(name, f"Hi {{name}} {turn} by {me}", f"1.{turn}.1")
+    meet()
     told["differ"].append(attempt(lambda: one.register().mlflow_version))
-    wait_for(moment + 1.5 * turn + 0.5)
     two = PromptModel(name, f"Hi {{name}} {turn}", f"1.{turn}.2", metadata={"author": "all"})
+    meet()
     told["same"].append(attempt(lambda: two.register().mlflow_version))
-    wait_for(moment + 1.5 * turn + 1)
     three = PromptModel.load_from_registry(name, f"1.{turn}.{1 + int(me) % 2}", refresh=True)
+    meet()
     told["staging"].append(attempt(lambda: three.promote_to_staging(me).version))
 print(json.dumps(told))
 """
@@ -203,7 +312,8 @@ def test_of_processes_that_register_and_promote_at_once_one_wins(sqlite_or_serve
     name = unique("hook")
     PromptModel(name, "Hi {name}", "1.0.0", metadata=DONE).register()
     racing = [start(RACE, sqlite_or_server, name, index) for index in range(2)]
-    release(*racing)
+    for _ in range(3 * 3):
+        release(*racing)
     told = [json.loads(finish(process)) for process in racing]
     for turn in range(3):
         differ = [one["differ"][turn] for one in told]

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-import threading
+import sqlite3
 
-import mlflow
 import pytest
 
 from hokusai_nb.backends.mlflow import prompts
 from hokusai_nb.backends.mlflow.client import Backend
+from hokusai_nb.core.prompt_batches import register_prompts
 from hokusai_nb.core.prompt_registration import register
 from hokusai_nb.core.prompts import PromptModel
-from hokusai_nb.errors import ConflictError, ModelValidationError
-from hokusai_nb.schema.prompts import PromptVersion
+from hokusai_nb.errors import HokusaiError, ModelValidationError
+from hokusai_nb.schema.prompts import ModelStage, PromptVersion
 
 DONE = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"d": 1}}
 
@@ -97,83 +97,98 @@ def test_the_next_version_is_the_one_after_it_where_somebody_else_took_it(backen
     assert made.register().version == "1.0.2"
 
 
-# Somebody else registers between our look and our own registration
+# Pre-releases
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("bump", [None, "patch", "minor", "major"])
+def test_what_is_proposed_after_a_pre_release_can_be_registered(bump):
+    for version, template in [("1.4.0", "Hi {name}"), ("2.0.0-rc.1", "Hi {who}"), ("2.0.0-rc.2", "Hi {who} {x}")]:
+        PromptModel("hook", template, version, metadata=DONE).register()
+    made = PromptModel.propose("hook", "Hi {who} {x}", bump, DONE).register()
+    assert (made.version, made.parent_version) == ("2.0.0", "2.0.0-rc.2")
+
+
+def test_pre_releases_of_one_release_owe_what_the_release_owes(backend):
+    register(backend, draft("1.0.0-rc.1"))
+    register(backend, draft("1.0.0-rc.2", "Hi {who}"))
+    register(backend, draft("1.0.0", "Hi {who} {x}"))
+    register(backend, draft("1.1.0-rc.1", "Hi {who} {x} {y}"))
+    with pytest.raises(
+        ModelValidationError, match=r"from 1\.0\.0 to 1\.1\.0-rc\.2 of hook is major.*still pass x"
+    ) as caught:
+        register(backend, draft("1.1.0-rc.2", "Hi {who} {y}"))
+    assert caught.value.problems[0].repair == "2.0.0"
+    with pytest.raises(ModelValidationError, match=r"is not above 1\.1\.0-rc\.1"):
+        register(backend, draft("1.1.0-beta.1", "Hi {who} {x}"))
+    assert register(backend, draft("1.1.0", "Hi {who} {x}")).parent_version == "1.1.0-rc.1"
+
+
+@pytest.mark.usefixtures("store")
+def test_a_batch_of_pre_releases_is_judged_by_the_release_before_them():
+    wanted = [("1.0.0", "{a}"), ("1.1.0-rc.1", "{a} {b}"), ("1.1.0-rc.2", "{b}"), ("1.1.0", "{a} {c}")]
+    items = [PromptModel("hook", template, version, metadata=DONE) for version, template in wanted]
+    assert [r.ok for r in register_prompts(items, progress=False)] == [True, True, False, True]
+
+
+# What another client stored
+
+
+def test_a_text_that_is_no_template_is_followed_by_a_major_step(backend):
+    prompts.create(backend, draft(template="50} off"), known=False, after=0)
+    assert PromptModel.propose("hook", "Hi {name}").version == "2.0.0"
+    with pytest.raises(ModelValidationError, match=r"the text of 1\.0\.0 is no template") as caught:
+        register(backend, draft("1.1.0"))
+    assert caught.value.problems[0].repair == "2.0.0"
+    assert register(backend, draft("2.0.0")).parent_version == "1.0.0"
+
+
+# Registered for staging
+
+
+def staged(version="1.0.0"):
+    return PromptModel("hook", "Hi {name}", version, stage="staging", metadata=DONE)
 
 
 @pytest.fixture
-def meanwhile(monkeypatch):
-    """Have somebody else act right before the next version is created."""
+def without_history(store):
+    """Have the database refuse entries of histories until this is called."""
+    with sqlite3.connect(store.removeprefix("sqlite:///")) as database:
+        database.execute(
+            "CREATE TRIGGER no BEFORE INSERT ON registered_model_tags WHEN NEW.key LIKE '%.history.%'"
+            " BEGIN SELECT RAISE(ABORT, 'forbidden'); END"
+        )
+    database.close()
 
-    def arrange(act):
-        create = prompts.create
+    def allow():
+        with sqlite3.connect(store.removeprefix("sqlite:///")) as database:
+            database.execute("DROP TRIGGER no")
+        database.close()
 
-        def late(*args, **kwargs):
-            monkeypatch.setattr(prompts, "create", create)
-            act()
-            return create(*args, **kwargs)
-
-        monkeypatch.setattr(prompts, "create", late)
-
-    return arrange
-
-
-def test_of_two_with_other_content_the_first_wins_and_the_second_is_taken_back(backend, meanwhile):
-    register(backend, draft())
-    meanwhile(lambda: register(backend, draft("1.0.1", "Hi {name}!")))
-    with pytest.raises(ConflictError, match="was registered by a at the same time"):
-        register(backend, draft("1.0.1", "Hi {name}?"))
-    assert versions(backend) == ["1.0.0", "1.0.1"]
-    assert prompts.of_version(backend, "hook", "1.0.1").template == "Hi {name}!"
-    assert mlflow.genai.load_prompt("hook").template == "Hi {name}!"
+    return allow
 
 
-def test_of_two_with_the_same_content_both_get_the_same_version(backend, meanwhile):
-    made = []
-    meanwhile(lambda: made.append(register(backend, draft())))
-    second = register(backend, draft())
-    assert (second.created, second.mlflow_version) == (False, made[0].mlflow_version)
-    assert versions(backend) == ["1.0.0"]
+@pytest.mark.parametrize("way", ["the same object", "another", "a batch"])
+def test_what_was_registered_and_not_promoted_is_promoted_when_it_is_registered_again(without_history, way):
+    made = staged()
+    with pytest.raises(HokusaiError):
+        made.register()
+    assert (made.registered, made.stage) == (True, ModelStage.DEV)
+    without_history()
+    if way == "a batch":
+        (result,) = register_prompts([staged()], progress=False)
+        made = result.prompt
+    else:
+        made = (made if way == "the same object" else staged()).register()
+    assert made.stage is ModelStage.STAGING
+    assert [c.to_stage for c in made.get_history()] == [ModelStage.STAGING]
 
 
-def test_a_later_number_that_still_fits_follows_the_one_that_came_between(backend, meanwhile):
-    register(backend, draft())
-    meanwhile(lambda: register(backend, draft("1.0.1", "Hi {name}!")))
-    assert register(backend, draft("1.0.2", "Hi {name}?")).parent_version == "1.0.1"
-    assert prompts.of_version(backend, "hook", "1.0.2").parent_version == "1.0.1"
-
-
-def test_a_number_whose_step_is_too_small_after_what_came_between_is_taken_back(backend, meanwhile):
-    register(backend, draft())
-    meanwhile(lambda: register(backend, draft("1.1.0", "Hi {name} {x}")))
-    with pytest.raises(ModelValidationError, match="callers still pass x"):
-        register(backend, draft("1.2.0", "Hi {name}?"))
-    assert versions(backend) == ["1.0.0", "1.1.0"]
-
-
-def test_a_withdrawn_version_that_could_not_be_deleted_is_passed_over(backend):
-    register(backend, draft())
-    lost = prompts.create(backend, draft("1.0.1", "lost"), known=True)
-    with backend.calling() as client:
-        prompts.registry_of(client).set_model_version_tag("hook", str(lost.mlflow_version), prompts.WITHDRAWN, "x")
-    assert versions(backend) == ["1.0.0"]
-    assert prompts.of_version(backend, "hook", "1.0.1") is None
-    assert prompts.numbered(backend, "hook", lost.mlflow_version) is None
-    assert register(backend, draft("1.0.1", "Hi {name}!")).parent_version == "1.0.0"
-    assert PromptModel.list()[-1].template == "Hi {name}!"
-
-
-def test_threads_that_all_want_the_next_version_get_one_each(backend):
-    register(backend, draft())
-    found = []
-
-    def one(index):
-        found.append(register(backend, draft(template=f"Hi {{name}} {index}"), bump="patch").version)
-
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(found) == ["1.0.1", "1.0.2", "1.0.3", "1.0.4"]
-    assert versions(backend)[0] == "1.0.0"
-    assert len(versions(backend)) == 5
+@pytest.mark.usefixtures("store")
+def test_what_was_taken_back_or_went_on_is_not_promoted_when_it_is_registered_again():
+    staged().register().promote_to_production()
+    assert staged().register().stage is ModelStage.PRODUCTION
+    second = staged("1.0.1").register()
+    second.rollback()
+    assert staged("1.0.1").register().stage is ModelStage.DEV
+    assert second.register().stage is ModelStage.DEV

@@ -7,7 +7,9 @@ import pytest
 
 from hokusai_nb.core.prompt_setup import configure_mlflow_with_registry, get_mlflow_client
 from hokusai_nb.core.prompts import PromptModel
+from tests.conftest import both
 from tests.processes import python
+from tests.servers import scripted
 
 AUTOLOGGED = """
 import sys
@@ -47,3 +49,37 @@ def test_there_is_one_client_for_all_threads(store):
     assert len({id(client) for client in found}) == 1
     assert isinstance(found[0], mlflow.MlflowClient)
     assert found[0].search_experiments()
+
+
+def test_threads_that_share_the_client_share_its_connections_too():
+    ready = threading.Barrier(4)
+    found = []
+
+    def search(address):
+        client = get_mlflow_client(address)
+        ready.wait(60)
+        found.extend(client.search_experiments() for _ in range(10))
+
+    answer = 200, {"experiments": []}, {"Content-Type": "application/json"}
+    with scripted(lambda *_: answer) as server:
+        threads = [threading.Thread(target=search, args=(server.address,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == [[]] * 40
+        assert server.count("/experiments/search") == 40
+        assert len(server.connections) < 20
+
+
+@both
+def test_threads_that_share_the_client_lose_nothing(sqlite_or_server, unique):
+    client = get_mlflow_client(sqlite_or_server)
+    run = client.create_run(client.create_experiment(unique("experiment"))).info.run_id
+    threads = [threading.Thread(target=client.set_tag, args=(run, f"tag{i}", str(i))) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    tags = client.get_run(run).data.tags
+    assert {key: tags[key] for key in tags if key.startswith("tag")} == {f"tag{i}": str(i) for i in range(8)}

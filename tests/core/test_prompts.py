@@ -1,19 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import warnings
 
 import mlflow
 import mlflow.genai
+import numpy as np
 import pytest
 
 from hokusai_nb.core.prompt_cache import CACHE
 from hokusai_nb.core.prompts import PromptModel, load_prompt_template
 from hokusai_nb.errors import (
     ConflictError,
-    ConnectionFailedError,
     HokusaiWarning,
     ModelNotFoundError,
     ModelValidationError,
@@ -78,6 +77,28 @@ def test_validate_returns_what_is_only_recommended():
     assert [p.field for p in PromptModel("hook", "{x}", "1.0.0").validate()] == [f"metadata.{key}" for key in FULL]
 
 
+def test_its_variables_are_listed_as_they_first_appear():
+    made = prompt(template="{b} {a.x} {{c}} {b!r} {d[key]:{width}}")
+    assert made.get_template_variables() == ["b", "a", "d", "width"]
+    made.get_template_variables().append("x")
+    assert made.get_template_variables() == ["b", "a", "d", "width"]
+    assert prompt(template="none").get_template_variables() == []
+
+
+def test_metadata_is_what_json_holds_before_it_is_registered_too():
+    given = {"count": np.int64(3), "rate": np.float64(0.5), "yes": np.True_, "pair": (1, [2]), "deep": {"t": ("a",)}}
+    made = prompt(**given)
+    plain = {"count": 3, "rate": 0.5, "yes": True, "pair": [1, [2]], "deep": {"t": ["a"]}}
+    assert json.loads(json.dumps(made.to_dict()))["metadata"] == {**FULL, **plain}
+    assert {key: type(made.metadata[key]) for key in ("count", "rate", "yes")} == {
+        "count": int, "rate": float, "yes": bool,
+    }  # fmt: skip
+    inner = [2]
+    held = prompt(pair=(1, inner))
+    inner.append(3)
+    assert held.metadata["pair"] == [1, [2]]
+
+
 def test_a_missing_value_is_refused_with_its_name():
     refused("Missing required variables: name", prompt().render)
 
@@ -132,6 +153,19 @@ def test_a_version_is_found_by_number_by_stage_and_as_the_newest():
     assert load_prompt_template("hook", stage="staging") == "Hi {name}"
 
 
+@pytest.mark.usefixtures("store")
+def test_a_service_gets_the_text_in_production_unless_it_asks_for_another_stage():
+    prompt().register().promote_to_staging().promote_to_production()
+    prompt(version="1.0.1", template="Hi {name}!").register().promote_to_staging()
+    prompt(version="1.0.2", template="Hi {name}?").register()
+    assert load_prompt_template("hook") == "Hi {name}"
+    assert [load_prompt_template("hook", s) for s in ("production", "staging", ModelStage.DEV)] == [
+        "Hi {name}",
+        "Hi {name}!",
+        "Hi {name}?",
+    ]
+
+
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
@@ -168,7 +202,7 @@ def test_what_cannot_be_asked_for_is_refused_before_the_registry_sees_it(asked, 
 @pytest.mark.usefixtures("store")
 def test_a_prompt_of_another_client_is_left_alone():
     mlflow.genai.register_prompt("theirs", "Hi {{name}}")
-    refused("There is no prompt", PromptModel.load_from_registry, "theirs", error=ModelNotFoundError)
+    refused("was not registered with hokusai_nb", PromptModel.load_from_registry, "theirs", error=ModelNotFoundError)
     refused("no semantic version", PromptModel.load_from_registry, "theirs", 1, error=ModelNotFoundError)
     assert list(PromptModel.list()) == []
     assert prompt("theirs").register().mlflow_version == 2
@@ -250,91 +284,13 @@ def test_comparing_needs_no_registry_and_one_name():
     refused("Cannot compare models with different names", old.compare_with, prompt("other"))
 
 
-# Without asking again
-
-
-def count_statements():
-    """Count what is asked of the store's database from now on."""
-    import sqlalchemy
-
-    asked = []
-    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
-    return asked
-
-
-@pytest.mark.usefixtures("store")
-def test_a_version_is_asked_for_once_and_a_stage_once_in_a_while():
-    prompt().register().promote_to_staging()
-    CACHE.clear()
-    load = PromptModel.load_from_registry
-    load("hook", "1.0.0")
-    load("hook", stage="staging")
-    asked = count_statements()
-    for _ in range(5):
-        assert load("hook", "1.0.0").render(name="Ada") == "Hi Ada"
-        assert load("hook", 1).stage is ModelStage.STAGING
-        assert load("hook", stage="staging").version == "1.0.0"
-    assert asked == []
-    load("hook", "1.0.0", refresh=True)
-    assert asked
-
-
-@pytest.mark.usefixtures("store")
-def test_what_another_process_moved_is_seen_on_request():
-    first = prompt().register().promote_to_staging()
-    prompt(version="1.0.1", note="b").register()
-    assert PromptModel.load_from_registry("hook", stage="staging").version == "1.0.0"
-    mlflow.genai.set_prompt_alias("hook", "staging", 2)
-    assert PromptModel.load_from_registry("hook", stage="staging").version == "1.0.0"
-    assert PromptModel.load_from_registry("hook", stage="staging", refresh=True).version == "1.0.1"
-    assert first.stage is ModelStage.DEV
-
-
-def test_each_store_has_versions_of_its_own(store, tmp_path, migrated_database):
-    import shutil
-
-    prompt(note="first").register()
-    shutil.copy(migrated_database, tmp_path / "other.db")
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'other.db'}")
-    refused("no version 1.0.0", PromptModel.load_from_registry, "hook", "1.0.0", error=ModelNotFoundError)
-    prompt(note="second").register()
-    assert PromptModel.load_from_registry("hook", "1.0.0").metadata["note"] == "second"
-    mlflow.set_tracking_uri(store)
-    assert PromptModel.load_from_registry("hook", "1.0.0").metadata["note"] == "first"
-
-
-@pytest.mark.usefixtures("store")
-def test_mock_mode_leaves_the_users_store_alone(monkeypatch):
-    monkeypatch.setenv("HOKUSAI_MOCK_MODE", "true")
-    assert prompt("mock-only").register().record.simulated
-    monkeypatch.delenv("HOKUSAI_MOCK_MODE")
-    assert list(PromptModel.list()) == []
-
-
-@pytest.mark.usefixtures("store")
-def test_loading_links_nothing_to_the_current_run():
-    prompt().register()
-    CACHE.clear()
-    with mlflow.start_run() as run:
-        PromptModel.load_from_registry("hook", "1.0.0")
-    tags = mlflow.MlflowClient().get_run(run.info.run_id).data.tags
-    assert not [key for key in tags if "prompt" in key.lower()]
-
-
-@pytest.mark.usefixtures("store")
-def test_a_dead_server_is_said_within_seconds():
-    mlflow.set_tracking_uri(f"http://127.0.0.1:{free_port()}")
-    refused("Failed to connect to MLflow", prompt().register, error=ConnectionFailedError)
-    refused("Failed to connect", PromptModel.load_from_registry, "hook", "1.0.0", error=ConnectionFailedError)
-
-
 # How it shows
 
 
 @pytest.mark.usefixtures("store")
-def test_it_shows_itself_escaped_and_without_asking():
+def test_it_shows_itself_escaped_and_without_asking(statements):
     made = prompt(template="<script>{name}</script>").register()
-    asked = count_statements()
+    asked = statements()
     shown = made._repr_mimebundle_()
     assert "<script>" not in shown["text/html"]
     assert "&lt;script&gt;" in shown["text/html"]
@@ -344,17 +300,6 @@ def test_it_shows_itself_escaped_and_without_asking():
 
 
 # In an event loop
-
-VERBS = ["register", "promote_to_staging", "promote_to_production", "rollback", "get_lineage", "get_history"]
-VERBS += ["get_parent_version", "propose", "load_from_registry", "list"]
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_that_asks_the_registry_has_a_twin_of_the_same_signature(verb):
-    twin = getattr(PromptModel, f"a{verb}")
-    assert inspect.iscoroutinefunction(twin)
-    assert inspect.signature(twin) == inspect.signature(getattr(PromptModel, verb))
-    assert f"`{verb}`" in twin.__doc__
 
 
 @pytest.mark.usefixtures("store")

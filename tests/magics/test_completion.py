@@ -18,8 +18,9 @@ from sklearn.linear_model import LogisticRegression
 from hokusai_nb.core.suggestions import Known
 from hokusai_nb.magics import completion
 from hokusai_nb.magics.completion import Sources, candidates, match, suggestions_of
-from hokusai_nb.magics.words import split
+from hokusai_nb.magics.references import in_namespace
 from hokusai_nb.schema import verbs
+from hokusai_nb.schema.line_words import split
 
 KNOWN = Known(
     model_names=("churn", 'it\'s a "model" <script>', "two words", "line\nbreak", "$HOME {x}"),
@@ -120,7 +121,7 @@ def test_nothing_is_offered_in_a_comment_an_expression_or_after_the_end(line):
 
 def test_every_hostile_name_is_offered_so_that_the_line_means_just_that_name():
     for mark in ("", "'", '"'):
-        names = [split(text).words[0].text({}) for text in offered(mark) if not text.startswith("--")]
+        names = [split(text).words[0].text(in_namespace({})) for text in offered(mark) if not text.startswith("--")]
         assert names == [n for n in KNOWN.model_names if n.isprintable()]
 
 

@@ -26,9 +26,9 @@ def registered(store):
 @pytest.mark.parametrize(("name", "first", "second"), [("churn", "1", "2"), ("mail/hook", "1.0.1", "1.0.2")])
 def test_a_version_is_promoted_and_rolled_back(run, name, first, second):
     run(f"%hokusai_promote {name} {first} --to staging --why 'a first try'")
-    run(f"%hokusai_promote {name}")
-    for _ in range(2):
-        made = run(f"%hokusai_promote {name} {second}")
+    run(f"%hokusai_promote {name} --to production")
+    for stage in ("staging", "production"):
+        made = run(f"%hokusai_promote {name} {second} --to {stage}")
     assert isinstance(made, Promotion)
     assert (made.version, made.stage.value) == (second, "production")
     assert [c.why for c in made.changes] == ["", f"replaced by {second}"]
@@ -37,8 +37,9 @@ def test_a_version_is_promoted_and_rolled_back(run, name, first, second):
     assert "has" in back._text_()
 
 
-def test_a_named_stage_can_be_asked_for_again(run):
-    first, again = (run("%hokusai_promote churn --to staging") for _ in range(2))
+@pytest.mark.parametrize("line", ["%hokusai_promote churn", "%hokusai_promote churn --to staging"])
+def test_the_same_line_again_changes_nothing(run, line):
+    first, again = (run(line) for _ in range(2))
     assert len(first.changes) == 1
     assert again.changes == ()
     assert "is in staging already" in again._text_()

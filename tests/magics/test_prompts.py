@@ -137,6 +137,7 @@ def test_an_invalid_template_fails_with_its_place_and_registers_nothing(refused,
         ("%%hokusai_prompt\n{a}", "NAME is missing"),
         ("%%hokusai_prompt 'my hook'\n{a}", "Model name invalid: 'my hook'"),
         ("%%hokusai_prompt a 1.0\n{a}", "Invalid version format"),
+        ("%%hokusai_prompt a --meta purpose=say hello\n{a}", "Invalid version format: 'hello'"),
         ("%%hokusai_prompt a 1.0.0 --bump minor\n{a}", "exclude each other"),
         ("%%hokusai_prompt a --bump big\n{a}", "--bump: Input should be"),
         ("%%hokusai_prompt a --meta x\n{a}", "--meta needs KEY=VALUE"),
@@ -171,6 +172,62 @@ def test_what_is_wrong_is_said_in_few_lines_and_nothing_is_registered(refused, c
 )
 def test_the_template_is_the_cell_as_it_was_typed(run, body):
     assert run(f"%%hokusai_prompt a\n{body}\n").template == body
+
+
+@pytest.mark.usefixtures("store")
+def test_a_word_that_is_left_over_after_a_pair_is_told_to_be_quoted(refused):
+    lines = refused("%%hokusai_prompt a --meta purpose=say hello\n{a}")
+    assert "'purpose=to say hello'" in "\n".join(lines)
+    assert "quotes" not in "\n".join(refused("%%hokusai_prompt a 1.0\n{a}"))
+
+
+@pytest.mark.usefixtures("store")
+def test_json_on_the_line_is_registered_and_rendered_as_it_was_typed(run):
+    made = run(
+        """%%hokusai_prompt a --meta 'd={"a":1}' e={"k":{"n":[true]}} n={} --render 'a={"k":5}' --register\n{a[k]}"""
+    )
+    for one in (made, PromptModel.load_from_registry("a", refresh=True)):
+        assert one.to_dict()["metadata"] == {"d": {"a": 1}, "e": {"k": {"n": [True]}}, "n": {}}
+    assert "| 5" in text_of(made)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_cell_that_keeps_no_history_is_the_template_as_it_was_typed_too(run, shell):
+    run("1 + 1")
+    result = shell.run_cell("%%hokusai_prompt a\n>>> {a}\n... b\n", store_history=False)
+    assert result.result.template == ">>> {a}\n... b"
+
+
+@pytest.mark.usefixtures("store")
+def test_a_refusal_stands_first_and_in_the_title(run):
+    run(cell(HOOK, "mail/hook --register", done=True))
+    small = run(cell("Hi {name}", "mail/hook --bump patch", done=True))
+    title, refusal, *_ = text_of(small).splitlines()
+    assert title == "Prompt mail/hook 1.0.1 (would be refused)"
+    assert refusal.startswith("It would not be registered: The change from 1.0.0 to 1.0.1")
+    html = small._repr_mimebundle_()["text/html"].split("</style>")[1]
+    assert html.index("It would not be registered") < html.index("Variables")
+    assert "var(" not in html
+
+
+@pytest.mark.usefixtures("store")
+def test_the_author_is_on_the_card_before_and_after_registering_and_so_is_where_the_name_comes_from(run):
+    for option in ("", " --register"):
+        rows = [line.split(maxsplit=1) for line in text_of(run(cell("Hi", f"a --meta author=me{option}"))).splitlines()]
+        assert ["Author", "me"] in rows
+    taken = text_of(run(cell("Hi", "b --register")))
+    assert "(taken from the login)" in taken
+    assert "missing: author" in taken
+
+
+@pytest.mark.usefixtures("store")
+def test_a_text_that_steers_how_it_is_read_is_spelled_out_in_both_forms_of_the_card(run):
+    run(cell("Hi {x}", "a --register", done=True))
+    made = run(cell("Hi {x} \u202elive\u202c \x1b[31m", "a --render 'x=\u2066y'", done=True))
+    for form in made._repr_mimebundle_().values():
+        assert not set(form) & set("\u202e\u202c\u2066\x1b")
+        assert r"\u202elive\u202c \x1b[31m" in form
+        assert r"\u2066y" in form
 
 
 @pytest.mark.usefixtures("store")
@@ -291,6 +348,10 @@ def test_completion_knows_prompts_versions_steps_and_stages(run, shell):
     assert offered(EditPrompt, "mail") == ["mail/hook"]
     assert offered(EditPrompt, "mail/hook ")[:2] == ["1.1.0", "1.0.0"]
     assert offered(EditPrompt, "mail/hook --bump ") == ["major", "minor", "patch"]
+    assert offered(EditPrompt, "mail/hook s") == ["staging"]
+    assert offered(EditPrompt, "mail/hook --meta ") == ["author=", "purpose=", "tested_on=", "performance_metrics="]
+    assert offered(EditPrompt, "mail/hook --meta author=me p") == ["purpose=", "performance_metrics=", "production"]
+    assert offered(EditPrompt, "mail/hook --meta author=me --render a") == []
     assert offered(Promote, "mail/hook --to ") == ["staging", "production"]
     assert offered(Rollback, "mail/hook --to 1.0") == ["1.0.0"]
     assert offered(Promote, "mail/ho") == ["mail/hook"]
@@ -321,6 +382,9 @@ def test_a_kernel_shows_the_card_registers_once_and_completes(kernel):
     )
     assert printed == "[('1.0.0', '>>> {name}')]\n"
     assert "kernel/hook" in kernel.complete_until("%hokusai_promote ker", "kernel/hook")
+    body = "\nHi {customer} {cta}"
+    line = "%%hokusai_prompt kernel/hook --render c"
+    assert kernel.complete(line + body, len(line))[0] == ["customer=", "cta="]
     bundles, _ = kernel.shown("moved = %hokusai_promote kernel/hook\nmoved")
     assert bundles[-1]["text/plain"].startswith("Prompt kernel/hook 1.0.0 promoted to staging")
 

@@ -186,7 +186,7 @@ def test_a_token_is_shown_with_its_status_and_its_benchmark_as_html_and_text(run
     assert isinstance(token, Token)
     bundle = token._repr_mimebundle_()
     assert bundle["text/plain"].startswith(
-        "Token MSG-AI\nStatus     registered\nBenchmark  accuracy = 0.9\nBaseline   0.8"
+        "Token MSG-AI\nStatus     registered\nBenchmark  auroc = 0.85\nBaseline   0.82"
     )
     assert "registered" in bundle["text/html"]
     assert "<table" in bundle["text/html"]
@@ -211,7 +211,7 @@ def test_the_record_is_a_value_and_json_is_text(run, tokens):
     create_token(tokens, "MSG-AI", Status.DEPLOYED)
     assert run("t = %hokusai_status MSG-AI\nt.model_status.value") == "deployed"
     found = json.loads(run("%hokusai_status MSG-AI --json"))
-    assert (found["token_id"], found["model_status"], found["metric_value"]) == ("MSG-AI", "deployed", "0.9")
+    assert (found["token_id"], found["model_status"], found["metric_value"]) == ("MSG-AI", "deployed", "0.85")
 
 
 def test_a_token_that_is_held_says_until_when(run, tokens):

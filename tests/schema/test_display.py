@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from decimal import Decimal, localcontext
 
 import pytest
@@ -130,8 +131,10 @@ def test_tags_are_shown_in_a_stable_order():
 def test_no_text_breaks_out_of_a_table(title, rows, notes):
     html, text = grid(title, rows, notes=notes)
     ours = card("", markup_table([("", "")] * len(rows)) if rows else Markup(), notes=[""] * len(notes))
+    html = html.replace("/<wbr>", "/")  # where a long word may be broken
     assert html.count("<") == ours.count("<")
     assert html.count(">") == ours.count(">")
+    assert not [c for c in html if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") and c not in "\n\t"]
     assert all(line.isprintable() for line in text.split("\n"))
     assert len(text.split("\n")) <= 1 + len(rows) + len(notes)
 
@@ -148,6 +151,36 @@ def test_a_diff_tints_what_came_and_what_went_and_not_its_heads():
     assert ["background" in line for line in lines] == [False, False, False, True, True, False]
     assert lines[3].endswith(">-&lt;b&gt;</span>")
     assert lines[5] == " same"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31m\r", r"\x1b[31m\r"),
+        ("ok \u202elive\u202c", r"ok \u202elive\u202c"),
+        ("\u2066a\u2069\u200f\u061c", r"\u2066a\u2069\u200f\u061c"),
+        ("a\u200bb\ufeff\u2028c\xadd", r"a\u200bb\ufeff\u2028c\xadd"),
+        ("\U000e0041\ud800", r"\U000e0041\ud800"),
+        ("a\tb\xa0c", "a\tb\xa0c"),
+        ("👩\u200d🔬 क्\u200dष क्\u200cष ❤\ufe0f שלום", "👩\u200d🔬 क्\u200dष क्\u200cष ❤\ufe0f שלום"),
+    ],
+)
+def test_html_spells_out_what_is_not_seen_or_turns_a_text_around_and_keeps_what_letters_are_joined_with(text, shown):
+    made = text_block(text), diff_lines(text), markup_table([(text, text)], (text,)), card(text, text, notes=[text])
+    assert [html.count(shown) for html in made] == [1, 1, 3, 3]
+    assert text == shown or not [html for html in made if text in html]
+
+
+def test_a_short_word_in_a_table_stays_whole_and_a_long_one_is_broken_at_its_slashes():
+    html = markup_table([("1.2.3-rc.1", "production", "persona/entrepreneur/founder/hook", "x" * 40, "a/b")], ["n"] * 5)
+    cells = re.findall(r"<td style='([^']*)'>(.*?)</td>", html)
+    assert cells == [
+        ("text-align:left;white-space:nowrap", "1.2.3-rc.1"),
+        ("text-align:left", "production"),
+        ("text-align:left", "persona/<wbr>entrepreneur/<wbr>founder/<wbr>hook"),
+        ("text-align:left;overflow-wrap:anywhere", "x" * 40),
+        ("text-align:left", "a/b"),
+    ]
 
 
 def test_no_line_of_a_text_can_pass_for_one_of_its_card():

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hokusai_nb.magics.parsing import parse
+from hokusai_nb.magics.references import in_namespace
 from hokusai_nb.schema.lines import Code, is_uri, magic_line, python_call, quote, word
 from hokusai_nb.schema.verbs import Register
 
@@ -75,10 +76,10 @@ def test_ipython_hands_the_line_on_as_it_is(values):
 
 @given(hostile)
 def test_a_quoted_word_is_one_word_of_just_that_text(text):
-    from hokusai_nb.magics.words import split
+    from hokusai_nb.schema.line_words import split
 
     (found,) = split(word(text)).words
-    assert found.text({}) == text
+    assert found.text(in_namespace({})) == text
     assert not found.lead.startswith("-")
 
 

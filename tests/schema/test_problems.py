@@ -128,3 +128,11 @@ def test_what_pydantic_finds_is_said_in_our_words():
 
 def test_a_made_up_field_name_is_shown_escaped():
     assert [p.field for p in found(word="x", **{"a\n\x1b": 1})] == ["word", r"a\n\x1b"]
+
+
+def test_a_value_of_endless_text_is_named_by_its_class():
+    value = "end"
+    for _ in range(300):
+        value = [value, value]
+    assert quoted(value) == "<list>"
+    assert quoted([1, "two"]) == "[1, 'two']"

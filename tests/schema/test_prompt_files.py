@@ -4,16 +4,19 @@ import json
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from hokusai_nb.schema.arguments import arguments
-from hokusai_nb.schema.prompt_cells import TAKE_VALUES
+from hokusai_nb.errors import UsageError, ValidationError
+from hokusai_nb.magics.parsing import parse
+from hokusai_nb.schema.line_words import scan
 from hokusai_nb.schema.prompt_files import ENDINGS, read_prompts
 from hokusai_nb.schema.prompt_json import json_node
+from hokusai_nb.schema.prompt_metadata import thawed_json
 from hokusai_nb.schema.prompt_places import Misread
 from hokusai_nb.schema.prompt_verbs import EditPrompt
 from hokusai_nb.schema.prompt_yaml import yaml_nodes
+from hokusai_nb.schema.versioning import check_version
 
 META = "metadata: {author: a, purpose: b, tested_on: c, performance_metrics: {ctr: 0.07}}\n"
 FULL = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"ctr": 0.07}}
@@ -131,8 +134,34 @@ def test_missing_recommended_metadata_is_one_warning():
         ("a.yaml", "name: a\ntemplate: x\nmetadata:\n  mlflow.x: 1\n", "4:3", "is reserved"),
         ("a.yaml", "name: a\ntemplate: x\nmetadata: [1]\n", "3:11", "Metadata must be a mapping"),
         ("a.yaml", "name: &a b\ntemplate: x\n", "1:7", "Anchors"),
-        ("a.yaml", "name: !!python/name:os.system ''\ntemplate: x\n", "1:7", "This is no YAML"),
-        ("a.yaml", "name: a\ntemplate: x\nmetadata: !!set {x}\n", "3:11", "The tag"),
+        (
+            "a.yaml",
+            "name: !!python/name:os.system ''\ntemplate: x\n",
+            "1:7",
+            "The tag '!!python/name:os.system' is not read",
+        ),
+        ("a.yaml", "name: a\ntemplate: x\nmetadata: !!set {x}\n", "3:11", "The tag '!!set' is not read"),
+        ("a.yaml", "name: a\ntemplate: !!str hi {x!z}\n", "2:11", "The tag '!!str' is not read"),
+        ("a.yaml", "name: a\ntemplate: ! 'x'\n", "2:11", "The tag '!' is not read"),
+        ("a.yaml", "name: a\ntemplate: !!binary aGk=\n", "2:11", "The tag '!!binary' is not read"),
+        ("a.yaml", "name: a\ntemplate: 'open\nversion: 1.0.0\n", "2:11", "unexpected end of stream"),
+        ("a.yaml", 'name: "open\n---\ntemplate: x\n', "1:7", "unexpected document separator"),
+        ("a.yaml", "name: a\ntemplate: x\nmetadata: {1: 2, true: 3}\n", "3:18", "A key must be text: true"),
+        ("a.yaml", "name: a\ntemplate: x\nversion: 1.10\n", "3:10", "'1.10'. Did you mean 1.10.0?"),
+        ("a.yaml", "name: a\ntemplate: x\nversion: 1:30:20\n", "3:10", "Invalid version format: '1:30:20'"),
+        (
+            "a.yaml",
+            "name: yes\ntemplate: x\n",
+            "1:7",
+            "Model name invalid: yes. It is read as True, which is no text. Put it in quotes.",
+        ),
+        ("a.json", '{"name": 7.50, "template": "x"}', "1:10", "Model name invalid: 7.50. It is read as 7.5"),
+        (
+            "a.json",
+            '{"name": "a", "template": "x", "metadata": {"n": "1", "m": ' + "7" * 5000 + "}}",
+            "1:60",
+            "too many",
+        ),
         ("a.yaml", f"name: a\ntemplate: x\nversion: {'9' * 5000}\n", "3:10", "Put it in quotes"),
         ("a.yaml", "? [a]\n: 1\n", "1:3", "A key must be text"),
         ("a.yaml", "- just text\n", "1:3", "A prompt must be a mapping"),
@@ -151,6 +180,8 @@ def test_missing_recommended_metadata_is_one_warning():
         ("a.txt", "---\nname: a\nHi\n", "1:1", "not closed"),
         ("a.txt", "---\n- a\n---\nHi\n", "2:1", "must be one mapping"),
         ("a.md", "# Title\n", "1:1", "There is no prompt in this file"),
+        ("a.md", "\n\n---\nname: a\n---\nHi\n", "1:1", "must begin in the first line"),
+        ("a.md", "\nname: a\nversion: 1.0.0\n---\nHi\n", "2:1", "does not begin with ---"),
         ("a.ipynb", notebook("%%hokusai_prompt a 1.0.0\nHi\n{_x}"), "cell 1:3:2", "begins with an underscore"),
         ("a.ipynb", notebook("1", ["%%hokusai_prompt a\n", "Hi\n", "  {}"]), "cell 2:3:4", "a field without a name"),
         ("a.ipynb", notebook("%%hokusai_prompt  a.b 1.0.0\nHi"), "cell 1:1:19", "Did you mean a/b?"),
@@ -206,27 +237,36 @@ def test_a_cell_that_opens_the_editor_may_be_empty():
     assert only("a.ipynb", text).name == "b"
 
 
-def test_the_options_of_a_cell_are_those_of_the_magic():
-    takes_value = {a.flag for a in arguments(EditPrompt) if a.flag and a.kind != "switch"}
-    assert takes_value == set(TAKE_VALUES)
-    assert [a.field for a in arguments(EditPrompt) if not a.flag] == ["name", "version"]
+@pytest.mark.parametrize("above", ["\n", "  \n\n", "\t", " \n  "])
+def test_a_cell_is_found_where_ipython_finds_its_magic(above):
+    indent = above.rpartition("\n")[2]
+    text = notebook(f"{above}%%hokusai_prompt a 1.0.0\n{indent}Hi\n{indent}{{x")
+    ((place, _),) = wrong("a.ipynb", text)
+    assert place == "cell 1:3:1"
+    (problem,) = read_prompts("a.ipynb", text)[1]
+    assert text.splitlines()[problem.line - 1][problem.column - 1 :].startswith("{x")
+
+
+@pytest.mark.parametrize("line", ["a --help", "-h", "--nope --help"])
+def test_a_cell_that_asks_for_help_is_no_prompt_and_no_mistake(line):
+    assert read_prompts("a.ipynb", notebook(f"%%hokusai_prompt {line}\n"), lenient=True) == ([], [])
 
 
 @pytest.mark.parametrize(
     ("file", "text"),
     [
         ("a.yaml", "on: push\njobs: {build: {steps: []}}\n"),
-        ("a.yaml", "name: ci\nversion: 3\njobs: {}\n"),
         ("a.yaml", "{{ helm }}: {\n"),
-        ("a.json", '{"name": "left-pad", "version": "1.0.0", "scripts": {"test": "x"}}'),
+        ("a.json", '[{"role": "user", "content": "Hi"}]'),
         ("a.md", "# Title\n"),
-        ("a.md", "---\nname: Bug report\nabout: what is wrong\n---\nHi {\n"),
+        ("a.md", "---\ntitle: Bug report\n---\nHi {\n"),
+        ("a.md", "---\n\nA rule above a text, not closed: name: x\n"),
         ("a.md", "---\n- a\n---\nHi\n"),
         ("a.txt", "---\n"),
         ("a.ipynb", notebook("print('%%hokusai_prompt')")),
     ],
 )
-def test_what_does_not_look_like_a_prompt_is_passed_over_where_that_is_wanted(file, text):
+def test_what_has_nothing_of_a_prompt_is_passed_over_where_that_is_wanted(file, text):
     assert read_prompts(file, text, lenient=True) == ([], [])
     assert wrong(file, text)
 
@@ -234,14 +274,103 @@ def test_what_does_not_look_like_a_prompt_is_passed_over_where_that_is_wanted(fi
 @pytest.mark.parametrize(
     ("file", "text"),
     [
+        ("a.yaml", "name: ci\nversion: 3\njobs: {}\n"),
+        ("a.yaml", "apiVersion: v1\nmetadata: {name: a}\nspec: {template: {metadata: {name: a}}}\n"),
+        ("a.json", '{"name": "left-pad", "version": "1.0.0", "scripts": {"test": "x"}}'),
+        ("a.json", '[{"name": "a", "id": 1}, {"name": "b", "id": 2}]'),
+        ("a.md", "---\nname: Bug report\nabout: what is wrong\n---\nHi {\n"),
+    ],
+)
+def test_what_only_shares_a_key_with_prompts_is_passed_over_with_one_warning(file, text):
+    prompts, (doubt,) = read_prompts(file, text, lenient=True)
+    assert (prompts, doubt.severity) == ([], "warning")
+    assert "does not look like a prompt" in doubt.sentence
+    assert wrong(file, text)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
         ("a.yaml", "name: a\nversion: 1.0.0\ntempalte: x\n"),
+        ("a.yaml", "name: a\ntemplat: x\n"),
+        ("a.yaml", "nam: a\ntemplate: x\n"),
+        ("a.yaml", "nmae: a\nverson: 1.0.0\n"),
+        ("a.yaml", "name: a\nversion: 1.0.0\nprompt: x\n"),
+        ("a.yaml", "template: x\n"),
         ("a.yaml", "name: a\ntemplate: {name} hi\n"),
+        ("a.yaml", "name: a\nversion: 1.0.0\nmetadata: {x\n"),
+        ("a.yaml", "prompts:\n- {name: a, template: x}\n"),
+        ("a.json", '{"a/b": {"version": "1.0.0", "template": "x"}}'),
         ("a.json", '{"name": "a",\n"template": "x"'),
         ("a.md", "---\nname: a\nversion: 1\n---\nHi\n"),
+        ("a.md", "---\nnmae: a\nversion: 1.0.0\n---\nHi\n"),
+        ("a.md", "---\nversion: 1.0.0\n---\nHi\n"),
+        ("a.md", "---\nname: a\nversion: 1.0.0\nHi\n"),
+        ("a.md", "\n---\nname: a\nversion: 1.0.0\n---\nHi\n"),
+        ("a.md", "name: a\nversion: 1.0.0\n---\nHi\n"),
+        ("a.md", "---\n- name: a\n---\nHi\n"),
     ],
 )
 def test_a_prompt_with_a_mistake_is_not_passed_over(file, text):
     assert wrong(file, text, lenient=True)
+
+
+# Cells, as the magic reads them
+
+LINE = st.lists(
+    st.sampled_from(
+        [
+            "a/b", "a.b", "1.0.0", "v1", "k=1", "k=2", "a=b c", "'x y'", '"q\\"', "'", "{", "}", "{{x}}", "$$5", "$",
+            "#", "# --meta", ";", "--", "--meta", "--meta=k=1", "--meta author=me purpose=x", "--render",
+            "--render n=1 m=2",
+            "--bump", "--bump minor", "--bump=huge", "--register", "--register=yes", "--allow-breaking",
+            "--allow-breaking=1", "--bogus", "--json", "--version", "--metaa x=1", "mlflow.x=1", "=", "a=[1]", "\\",
+            "-x",
+        ]
+    ),
+    max_size=6,
+).map(" ".join)  # fmt: skip
+
+
+def as_the_magic_reads(line):
+    """What the magic makes of a line, or how it refuses it: in words where the line itself is wrong."""
+    try:
+        verb = parse(EditPrompt, line, {}, "hokusai_prompt")
+        assert verb.version is None or not check_version(verb.version)
+    except UsageError as error:
+        return error.problems[0].sentence
+    except (ValidationError, AssertionError):
+        return "refused"
+    return verb.name, verb.version, verb.bump, thawed_json(verb.meta)
+
+
+def as_the_file_reads(line):
+    prompts, problems = read_prompts("a.ipynb", notebook(f"%%hokusai_prompt {line}\nHi"))
+    found = [p for p in problems if p.severity == "error"]
+    if found:
+        return "refused" if found[0].field else found[0].sentence
+    (prompt,) = prompts
+    return prompt.name, prompt.version, prompt.bump, dict(prompt.metadata)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(LINE)
+@example("a/b 1.0.0 --render name=Ada count=3")
+@example("a/b --meta author=ada purpose=p 2.0.0")
+@example("a/b --meta k=1 --meta k=2")
+@example("a/b --meta k")
+@example("a/b --bump major --bump minor")
+@example("a/b --registr")
+def test_a_line_means_to_the_reader_of_files_what_it_means_to_the_magic(line):
+    assume(not any(word.has_references for word in scan(line).words))  # what they stand for is known to the magic only
+    assert as_the_file_reads(line) == as_the_magic_reads(line)
+
+
+def test_of_a_line_with_variables_what_is_written_out_is_checked():
+    text = notebook("%%hokusai_prompt $name 1.0.0 --bump minor --meta a=1 --meta a=2\nHi")
+    ((place, sentence),) = wrong("a.ipynb", text)
+    assert place == "cell 1:1:61"
+    assert sentence.startswith("--meta 'a' is given twice.")
 
 
 # Places, whatever is written

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import enum
 import json
 import pickle
 from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
+import pydantic
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -18,12 +20,16 @@ from hokusai_nb.errors import ModelValidationError
 from hokusai_nb.schema.frozen import FrozenDict
 from hokusai_nb.schema.prompt_metadata import (
     RECOMMENDED,
+    RESERVED,
     FrozenList,
+    Metadata,
     check_metadata,
     decode_metadata,
     encode_metadata,
     frozen_json,
     recommend_metadata,
+    reserved_prefix,
+    same_value,
     thawed_json,
 )
 from hokusai_nb.schema.tags import MAX_VALUE_LENGTH, check_extra_tags
@@ -37,6 +43,10 @@ leaves |= st.sampled_from(
 )
 values = st.recursive(leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=4), v, max_size=3))
 keys = st.from_regex(r"[A-Za-z][\w \-]{0,8}", fullmatch=True).filter(str.isascii)
+
+
+class Stage(enum.StrEnum):
+    DEV = "dev"
 
 
 def typed(value):
@@ -80,6 +90,14 @@ def circular():
     return value
 
 
+def wide(levels):
+    """Lists of which each holds the next one ten times, as an alias of YAML makes them."""
+    value = 1
+    for _ in range(levels):
+        value = [value] * 10
+    return value
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [
@@ -98,7 +116,9 @@ def circular():
         ([10**5000], "too many digits"),
         (deep(30), "nested more than"),
         (circular(), "nested more than"),
-        ("x" * (MAX_VALUE_LENGTH + 1), "characters"),
+        ("x" * (MAX_VALUE_LENGTH + 1), "100,001 characters; 100,000 is the most"),
+        (wide(18), "more than 100,000 characters; 100,000 is the most"),
+        (["x" * (MAX_VALUE_LENGTH + 1)], "more than 100,000 characters"),
     ],
 )
 def test_what_would_not_come_back_is_refused_before_it_is_stored(value, words):
@@ -117,6 +137,45 @@ def test_keys_that_cannot_be_stored_or_are_reserved_are_refused(key):
     (problem,) = check_metadata({key: 1})
     assert "key" in problem.what
     assert problem.sentence.isprintable()
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["MLFLOW.prompt.text", "Hokusai.prompt.version", " hokusai.prompt.version", "  _MLflow_x ", " mlflow.prompt.text "],
+)
+def test_a_reserved_key_is_reserved_in_every_spelling_that_a_database_may_take_for_it(key):
+    (problem,) = check_metadata({key: 1})
+    assert problem.what.endswith("is reserved.")
+    assert reserved_prefix(key) == reserved_prefix(key.strip().lower()) in RESERVED
+    assert check_metadata({f"x{key}": 1, "hokusai": 1, "mlflow_x": 1}) == []
+
+
+def test_what_is_as_long_as_can_be_stored_is_stored():
+    for value in ("x" * MAX_VALUE_LENGTH, ["x" * (MAX_VALUE_LENGTH - 4)], [1] * 33_333, {"k": [0] * 33_331}):
+        assert check_metadata({"field": value}) == []
+        assert decode_metadata(encode_metadata({"field": value})) == {"field": value}
+
+
+class Told(pydantic.BaseModel):
+    metadata: Metadata
+
+
+def test_a_record_holds_metadata_as_the_registry_gives_it_back():
+    given_ = {"n": np.int64(3), "t": (1, [np.bool_(0)]), "s": Stage.DEV, "deep": {"a": (Stage.DEV,)}}
+    held = Told(metadata=given_).metadata
+    assert typed(held) == "{'n': 3, 't': [1, [False]], 's': 'dev', 'deep': {'a': ['dev']}}"
+    assert json.loads(json.dumps(thawed_json(held))) == held == decode_metadata(encode_metadata(given_))
+    assert type(held["t"]) is FrozenList
+    assert Told(metadata={"odd": {1}}).metadata == {"odd": {1}}
+
+
+def test_values_are_the_same_where_they_are_stored_alike():
+    assert same_value({"a": 1, "b": (2,)}, {"b": [2], "a": np.int64(1)})
+    for first, second in [(1, True), (1, 1.0), ([1], [True]), ({"a": 0.0}, {"a": -0.0}), ("1", 1), (None, "null")]:
+        assert not same_value(first, second)
+    assert same_value({1}, {1})
+    assert not same_value({1}, [1])
+    assert same_value([10**5000], [10**5000])
 
 
 def test_metadata_is_a_mapping():

@@ -12,6 +12,7 @@ import functools
 import string
 import sys
 import time
+import tracemalloc
 import types
 from decimal import Decimal
 from typing import NamedTuple
@@ -139,6 +140,28 @@ def generator():
     yield
 
 
+async def coroutine():
+    pass
+
+
+async def stream():
+    yield
+
+
+def unstarted():
+    """A coroutine that was closed, so that nobody misses its end."""
+    made = coroutine()
+    made.close()
+    return made
+
+
+def traceback():
+    try:
+        return Danger().computed
+    except CodeRunError as error:
+        return error.__traceback__
+
+
 @pytest.mark.parametrize(
     ("text", "make", "words"),
     [
@@ -156,6 +179,11 @@ def generator():
         ("{x.mro}", lambda: int, "of a type are not followed"),
         ("{x.func_globals}", lambda: generator, "of a function are not followed"),
         ("{x.im_self}", lambda: Danger().method, "of a method are not followed"),
+        ("{x.co_names}", lambda: generator.__code__, "of a code are not followed"),
+        ("{x.tb_frame}", traceback, "of a traceback are not followed"),
+        ("{x.cr_frame}", unstarted, "of a coroutine are not followed"),
+        ("{x.ag_frame}", stream, "of a async_generator are not followed"),
+        ("{x.cell_contents}", lambda: types.CellType(1), "of a cell are not followed"),
         ("{x.a.modules}", lambda: types.SimpleNamespace(a=sys), "of a module are not followed"),
         ("{x.nbytes}", lambda: memoryview(b"x"), "is computed"),
         ("{x.unfilled}", lambda: Slotted(1), "AttributeError"),
@@ -242,6 +270,12 @@ def test_whatever_a_value_raises_becomes_our_error(raises, text):
     assert error.__cause__ is raises
 
 
+@pytest.mark.parametrize("raises", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_an_interruption_is_no_fault_of_a_value_and_passes(raises):
+    with pytest.raises(raises):
+        render("{x}", x=hostile(raises()))
+
+
 def test_a_value_that_formats_as_something_else_than_text_is_refused():
     def five(*_):
         return 5
@@ -281,16 +315,43 @@ def test_a_text_of_another_class_is_taken_by_its_characters():
         ("{x:{w}00}", {"w": 999}),
         ("{x:{w}}", {"w": "٩٩٩٩٩"}),
         ("{x:{w}}", {"w": "9" * 10_000}),
+        ("{x:{w}}", {"w": "%>10001"}),
+        ("{x:.{w}}", {"w": "10001%"}),
     ],
 )
 def test_a_width_or_precision_is_bounded_also_where_it_is_a_value(text, values):
     assert "width or precision is more than 10,000" in refused(text, x=1.5, **values).what
 
 
+def test_the_widths_in_a_dates_specification_count_together_and_its_text_for_nothing():
+    date = dt.date(2026, 1, 2)
+    assert render("{d:%Y flight 12345}", d=date) == "2026 flight 12345"
+    assert render("{d:%Y{more}}", d=date, more=" flight 12345") == "2026 flight 12345"
+    assert render("{d:100%%12345 %6d}", d=date) == f"{date:100%%12345 %6d}"
+    assert "width or precision is more than 10,000" in refused("{d:{s}}", d=date, s="%255Y" * 50).what
+
+
+def test_a_specification_that_holds_values_is_bounded():
+    date = dt.date(2026, 1, 2)
+    assert render("{d:{s}}", d=date, s="%Y" * 500) == "2026" * 500
+    error = refused("{d:{s}}", d=date, s="%Y" * 500 + "x")
+    assert "format specification has 1,001 characters; 1,000 is the most" in error.what
+    assert error.hint == "Give a shorter one."
+    assert "has 900,000 characters" in refused("{d:{s}}", d=date, s="-" * 900_000).what
+
+
 def test_widths_up_to_the_bound_are_taken_and_leading_zeros_count_for_nothing():
     assert len(render("{x:{w}}", x=1, w=MAX_WIDTH)) == MAX_WIDTH
     assert render("{x:0>5} {x:05d} {x:>0000000000000007}", x=1) == "00001 00001 0000001"
     assert widest("0" * 100) == 0
+
+
+@pytest.mark.parametrize("text", ["1E+10000", "1E-10000", "12.5E+9999"])
+def test_a_decimal_of_ten_thousand_zeros_is_written_out_and_one_of_more_is_not(text):
+    value = Decimal(text)
+    assert render("{x:f}", x=value) == f"{value:f}"
+    more = value.scaleb(1 if value > 1 else -1)
+    assert "exponent is more than 10,000" in refused("{x:f}", x=more).what
 
 
 @pytest.mark.parametrize("exponent", ["1E+999999999", "-1E-999999999", "0E-999999999"])
@@ -316,6 +377,37 @@ def test_the_text_is_bounded():
     assert "more than 1,000,000 characters" in refused("{x}" * 11_000, x="y" * 100).what
 
 
+def doubled(levels):
+    """Lists of which each holds the next one twice, as an alias of YAML makes them."""
+    return functools.reduce(lambda inner, _: [inner, inner], range(levels), "lol")
+
+
+@pytest.mark.parametrize("text", ["{x}", "{x!r}", "{x!s}", "{x!a}", "{x!r:.5}", "{x[0]}", "{y:{x}}", "{z.left}", "{z}"])
+def test_the_text_of_a_container_is_given_up_before_it_is_made(text):
+    """It would have more characters than there are atoms."""
+    what = "The rendered template is too long: more than 1,000 characters."
+    assert refused(text, limit=1000, x=doubled(300), y=1, z=Pair(doubled(300), 1)).what == what
+
+
+def test_a_container_of_no_more_than_the_limit_is_rendered():
+    value = {"rows": doubled(3), "more": ("text", 1.5, None)}
+    length = len(str(value))
+    assert render("{x}", limit=length, x=value) == str(value)
+    assert "too long" in refused("{x}", limit=length - 1, x=value).what
+
+
+def test_memory_is_bounded_by_the_limit_and_not_by_the_values():
+    rows, text = ["x" * 1000] * 10_000, "y" * 10_000_000
+    tracemalloc.start()
+    try:
+        refused("{x}", limit=1000, x=rows)
+        refused("{x!r:.5}", limit=1000, x=text)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1_000_000
+
+
 def seconds(function):
     start = time.process_time()
     function()
@@ -338,6 +430,7 @@ literals = st.text(alphabet=string.printable + "🔥é模", max_size=6).map(
 numbers = st.integers(-(10**12), 10**12) | st.floats(allow_nan=True) | st.booleans()
 texts = st.text(max_size=8)
 leaves = numbers | texts | st.none() | st.dates() | st.decimals(allow_nan=False, allow_infinity=False, places=3)
+leaves |= st.lists(texts | numbers, max_size=3) | st.dictionaries(texts, texts | numbers, max_size=3)
 specs = st.sampled_from(
     ["", "", ":", ":>10", ":^8.3", ":+,.2f", ":d", ":08.3e", ":%Y-%m-%d", ":x", ":_", ":>{w}", ":.{w}"]
 )

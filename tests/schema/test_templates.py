@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import collections
 import pickle
-import random
 import string
+import sys
+import tracemalloc
 import types
 import unicodedata
 
 import pydantic
 import pytest
+import wcwidth
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +30,7 @@ from hokusai_nb.schema.templates import (
 
 modest = settings(max_examples=200, deadline=None)
 FUZZED = 100_000
+AT_ONCE = 20
 
 
 @pytest.mark.parametrize(
@@ -52,6 +56,7 @@ FUZZED = 100_000
         ("{a[}]} {a[{]} {a[:]}", ["a"]),
         ("{a_b} {a__}", ["a_b", "a__"]),
         ("{x:9999}", ["x"]),
+        ("{d:%Y flight 12345} {d:%10d:%M 99999}", ["d"]),
     ],
 )
 def test_what_python_formats_is_a_template_and_its_variables_stand_in_order(text, variables):
@@ -70,6 +75,10 @@ def test_what_python_formats_is_a_template_and_its_variables_stand_in_order(text
         ("a {", (1, 3), "Single '{'"),
         ("line\n  {x!z}", (2, 3), "unknown conversion 'z'"),
         ("{x!rr}", (1, 1), "after conversion specifier"),
+        ("a {x!}", (1, 3), "a conversion is missing after the '!'"),
+        ("{x[a!]!}", (1, 1), "a conversion is missing after the '!'"),
+        ("{x:{y!}}", (1, 4), "a conversion is missing after the '!'"),
+        ("{x[!}", (1, 1), "expected '}' before end of string"),
         ("{x:{w:{q}}}", (1, 7), "nested too deep"),
         ("{x:{w:{{}}}}", (1, 7), "nested too deep"),
         ("{x:{w}", (1, 1), "unmatched '{' in format spec"),
@@ -92,6 +101,10 @@ def test_what_python_formats_is_a_template_and_its_variables_stand_in_order(text
         ("{x:10001}", (1, 4), "width or precision of more than 10,000"),
         ("{x:.999999999f}", (1, 4), "width or precision"),
         ("{x:{y:99999}}", (1, 7), "width or precision"),
+        ("{x:10001%}", (1, 4), "width or precision"),
+        ("{x:%>10001}", (1, 4), "width or precision"),
+        ("{d:%Y %-10001d}", (1, 4), "width or precision"),
+        ("{d:%9000Y%%%9000Y}", (1, 4), "width or precision"),
         ("a\0", (1, 2), "cannot be stored"),
         ("a\nb\ud800", (2, 2), "cannot be stored"),
     ],
@@ -127,6 +140,30 @@ def test_the_caret_stands_under_the_place_after_wide_and_unprintable_characters_
     *_, shown, caret = check_template("x" * 5000 + "{}" + "y" * 5000)[0].hint.split("\n")
     assert shown[len(caret) - 1] == "}"
     assert len(shown) < 100
+
+
+@pytest.mark.parametrize(
+    ("before", "columns"),
+    [
+        ("สวัสดี ", 5),
+        ("हिन्दी ", 5),
+        ("❤\ufe0f ", 3),
+        ("n\u0303 ", 2),
+        ("1\u20e3 ", 2),
+        ("\u1112\u1161\u11ab ", 3),
+        ("👨\u200d👩 ", 2 + len("\\u200d") + 2 + 1),
+        ("é— ", 3),
+    ],
+)
+def test_the_caret_stands_under_the_place_after_characters_that_share_a_column_with_others(before, columns):
+    *_, shown, caret = check_template(f"{before}{{}}")[0].hint.split("\n")
+    assert shown == before.replace("\u200d", "\\u200d") + "{}"
+    assert caret == " " * (columns + 1) + "^"
+
+
+def test_every_character_that_is_shown_has_a_width():
+    shown = (c for c in map(chr, range(sys.maxunicode + 1)) if c.isprintable())
+    assert all(wcwidth.wcwidth(c) >= 0 for c in shown)
 
 
 def test_several_problems_are_told_at_once_and_not_endlessly():
@@ -166,6 +203,33 @@ def test_a_text_that_prints_as_another_is_taken_by_its_characters():
     template = parse_template(Sly("{x}"))
     assert type(template.text) is str
     assert template.text == "{x}"
+
+
+def test_a_text_that_claims_to_be_short_is_measured_by_its_characters():
+    class Sly(str):
+        __slots__ = ()
+
+        def __len__(self):
+            return 0
+
+    (problem,) = check_template(Sly("x" * (MAX_TEMPLATE_LENGTH + 1)))
+    assert "100,001 characters" in problem.what
+
+
+def test_what_is_kept_is_bounded_by_what_it_takes_and_not_by_its_number_alone():
+    heavy = "{a}" * 4_000
+    tracemalloc.start()
+    try:
+        for n in range(24):
+            parse_template(f"{heavy}{n}")
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    one = sys.getsizeof(heavy) + sum(map(sys.getsizeof, parse_template(heavy).fields))
+    assert taken < 12 * one
+    assert parse_template(f"{heavy}23") is parse_template(f"{heavy}23")
+    for text in ("{x}" * 300, "{x}" * 3_000):
+        assert parse_template(text) is parse_template("".join(text))
 
 
 def test_the_fields_say_how_each_value_is_reached():
@@ -217,46 +281,19 @@ def test_any_text_is_a_template_or_has_a_problem_in_words(text):
         assert problem.what.isprintable()
 
 
-ALPHABET = [
-    "{",
-    "}",
-    "[",
-    "]",
-    ".",
-    ":",
-    "!",
-    "{{",
-    "}}",
-    "a",
-    "b1",
-    "_c",
-    "0",
-    "12",
-    "r",
-    "s",
-    "q",
-    " ",
-    "\n",
-    "%Y",
-    ">",
-]
-ALPHABET += [
-    "{a}",
-    "{b1.a}",
-    "{a[b1]}",
-    "{a:{b1}}",
-    "{a!r}",
-    "é",
-    "🔥",
-    "\u0661",
-    "\ud800",
-    "'",
-    "10001",
-    "05d",
-    ".2f",
-    "{a",
-    "a}",
-]
+SIGNS = ["a", "{", "}", "[", "]", ".", ":", "!", "{{", "}}", "b1", "_c", "0", "12", "r", "s", "q", " ", "\n", "%Y", ">"]
+SIGNS += ["{a}", "{b1.a}", "{a[b1]}", "{a:{b1}}", "{a!r}", "é", "🔥", "\u0661", "\ud800", "'", "10001", "05d", ".2f"]
+SIGNS += ["{a", "a}"]
+LONGEST = 9
+
+
+def texts_in(data):
+    """Of every ten bytes one text: the first says of how many signs, the last ones which."""
+    parts = (data[at : at + LONGEST + 1] for at in range(0, len(data), LONGEST + 1))
+    return ["".join(SIGNS[b % len(SIGNS)] for b in part[-1 - part[0] % LONGEST :]) for part in parts]
+
+
+many_texts = st.binary(min_size=AT_ONCE * (LONGEST + 1), max_size=AT_ONCE * (LONGEST + 1)).map(texts_in)
 
 
 def outcome(function, *args, **kwargs):
@@ -266,29 +303,45 @@ def outcome(function, *args, **kwargs):
         return error
 
 
+LEAF = types.SimpleNamespace(a="A", b1=7)
+VALUES = {"a": {"a": LEAF, "b1": "B", 0: [1, 2]}, "b1": types.SimpleNamespace(a=[LEAF], b1=3)}
+
+
+def became_of(text):
+    """Whether a text was refused, accepted, or rendered too; each but as it should be is an error."""
+    if problems := check_template(text):
+        assert all(0 < p.column <= len(text) + 1 for p in problems if isinstance(p, TemplateProblem)), text
+        return "refused"
+    list(string.Formatter().parse(text))
+    ours = outcome(parse_template(text).render, VALUES)
+    theirs = outcome(text.format, **VALUES)
+    if isinstance(theirs, str):
+        assert ours == theirs, text
+        return "rendered"
+    assert isinstance(ours, ModelValidationError), text
+    return "accepted"
+
+
 def test_no_text_of_a_hundred_thousand_surprises_the_parser():
-    """Each either renders as `str.format` does, or is refused at a place within it."""
-    chance = random.Random(20260102)
-    leaf = types.SimpleNamespace(a="A", b1=7)
-    values = {"a": {"a": leaf, "b1": "B", 0: [1, 2]}, "b1": types.SimpleNamespace(a=[leaf], b1=3)}
-    accepted = rendered = 0
-    for _ in range(FUZZED):
-        text = "".join(chance.choices(ALPHABET, k=chance.randint(1, 9)))
-        problems = check_template(text)
-        if problems:
-            assert all(0 < p.column <= len(text) + 1 for p in problems if isinstance(p, TemplateProblem))
-            continue
-        accepted += 1
-        list(string.Formatter().parse(text))
-        ours = outcome(parse_template(text).render, values)
-        theirs = outcome(text.format, **values)
-        if isinstance(theirs, str):
-            rendered += 1
-            assert ours == theirs, text
-        else:
-            assert isinstance(ours, ModelValidationError), text
-    assert accepted > FUZZED // 20
-    assert rendered > FUZZED // 50
+    """Each either renders as `str.format` does, or is refused at a place within it.
+
+    Hypothesis makes them, many from one draw, because a draw takes longer than the parser. They are
+    the same in every run, and of a draw that fails the texts that matter are left, short ones.
+    """
+    texts = set()
+    became = collections.Counter()
+
+    @settings(max_examples=FUZZED // AT_ONCE + 10, deadline=None, derandomize=True, database=None)
+    @given(many_texts)
+    def fuzz(found):
+        texts.update(found)
+        became.update(map(became_of, found))
+
+    fuzz()
+    assert became.total() >= FUZZED
+    assert len(texts) > FUZZED * 3 // 4
+    assert became["accepted"] + became["rendered"] > FUZZED // 20
+    assert became["rendered"] > FUZZED // 50
 
 
 def test_every_variable_can_be_written_as_a_keyword_argument():

@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 from hokusai_nb.errors import ModelValidationError
 from hokusai_nb.schema.templates import parse_template
 from hokusai_nb.schema.versioning import (
+    Place,
     VersionText,
     check_version,
+    counting,
     is_enough,
+    is_prerelease,
     least_step,
     next_version,
     parse_version,
     step_between,
-    version_before,
 )
 
 modest = settings(max_examples=200, deadline=None)
@@ -100,8 +102,7 @@ def test_the_next_version_is_raised_by_the_step(current, bump, following):
 def test_the_next_version_is_later_a_release_and_far_enough(current, bump):
     following = next_version(current, bump)
     assert parse_version(following) > parse_version(current)
-    assert parse_version(following).prerelease is None
-    assert version_before(following, [current, following]) == current
+    assert not is_prerelease(following)
     if parse_version(current).prerelease is None:
         assert step_between(current, following) == bump
 
@@ -155,15 +156,6 @@ def test_a_larger_step_is_enough_and_a_smaller_one_is_not():
         assert [is_enough(step, least) for step in order] == [order.index(s) >= order.index(least) for s in order]
 
 
-def test_the_version_before_is_the_latest_of_the_earlier_ones():
-    known = ["2.0.0", "1.10.0", "1.9.0", "latest", "1.10.1-rc.1", "01.0.0"]
-    assert version_before("1.10.1", known) == "1.10.1-rc.1"
-    assert version_before("1.10.0", known) == "1.9.0"
-    assert version_before("3.0.0", known) == "2.0.0"
-    assert version_before("1.9.0", known) is None
-    assert version_before("1.10.0+build", ["1.10.0"]) is None
-
-
 def test_a_field_takes_what_the_check_takes():
     adapter = pydantic.TypeAdapter(VersionText)
     assert adapter.validate_python("1.0.0-rc.1") == "1.0.0-rc.1"
@@ -179,3 +171,90 @@ def test_a_text_that_prints_as_another_is_taken_by_its_characters():
             return "9.9.9"
 
     assert str(parse_version(Sly("1.0.0"))) == "1.0.0"
+
+
+# Which of those that were written at once count
+
+
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        ([], set()),
+        ([(1, "1.0.0", 0), (2, "1.0.1", 1)], {1, 2}),
+        ([(3, "1.0.0", 0), (7, "1.0.1", 3)], {3, 7}),  # what is between is not ours, or deleted
+        ([(1, "1.0.0", 0), (2, "1.0.0", 0)], {1}),
+        ([(1, "1.0.0", 0), (2, "3.0.0", 1), (3, "2.0.0", 1), (4, "3.5.0", 1)], {1, 2}),
+        ([(4, "4.0.0", 2), (2, "3.0.0", 1), (3, "2.0.0", 1), (1, "1.0.0", 0)], {1, 2, 4}),
+        ([(1, "1.0.0", 0), (3, "2.0.0", 1), (4, "4.0.0", 2)], {1, 4}),  # the second was deleted
+        ([(1, "1.0.0", None), (2, "1.0.1", None), (3, "1.0.1", None), (4, "1.0.2", 2)], {1, 2, 4}),
+        ([(1, "1.0.0", 9), (2, "1.0.1", 1)], {1, 2}),
+    ],
+)
+def test_a_version_counts_if_none_that_counts_came_after_what_its_writer_saw(places, found):
+    assert counting(Place(*place) for place in places) == found
+
+
+class Registry:
+    """A registry as its writers see it: numbers rise, each step of a writer is alone, and a writer may never go on."""
+
+    def __init__(self):
+        self.last = 0
+        self.rows = {}
+        self.parents = {}
+        self.looked = {}
+
+    def newest(self):
+        return max(counting(self.rows.values()), default=0)
+
+    def act(self, writer, rise):
+        if writer not in self.looked:
+            self.looked[writer] = self.newest()
+            return
+        seen = self.looked.pop(writer)
+        self.last += 1
+        parent = self.rows[seen].version if seen in self.rows else None
+        number = int(parent.partition(".")[0]) + rise if parent else rise
+        self.rows[self.last] = Place(self.last, f"{number}.0.0", seen)
+        self.parents[self.last] = parent
+
+    def withdraw(self, which):
+        lost = sorted(set(self.rows) - counting(self.rows.values()))
+        if lost:
+            del self.rows[lost[which % len(lost)]]
+
+    def delete(self, which):
+        if self.rows and not self.looked:
+            del self.rows[sorted(self.rows)[which % len(self.rows)]]
+
+
+turns = st.tuples(st.just("act"), st.integers(0, 4), st.integers(1, 3))
+withdrawals = st.tuples(st.just("withdraw"), st.integers(0, 9))
+deletions = st.tuples(st.just("delete"), st.integers(0, 9))
+
+
+@modest
+@given(st.lists(turns | withdrawals, max_size=60))
+def test_however_writers_take_turns_versions_are_unique_rise_and_follow_the_one_before(steps):
+    registry = Registry()
+    for name, *given_ in steps:
+        before = counting(registry.rows.values())
+        getattr(registry, name)(*given_)
+        found = counting(registry.rows.values())
+        assert before <= found <= before | {registry.last}  # what counts stays so, and what does not, too
+        versions = [registry.rows[n].version for n in sorted(found)]
+        numbers = [parse_version(v) for v in versions]
+        assert numbers == sorted(set(numbers))
+        assert [registry.parents[n] for n in sorted(found)] == [None, *versions][: len(versions)]
+
+
+@modest
+@given(st.lists(turns | withdrawals | deletions, max_size=60))
+def test_no_deletion_while_nobody_registers_takes_away_what_counts_or_keeps_the_next_out(steps):
+    registry = Registry()
+    for name, *given_ in steps:
+        before = counting(registry.rows.values())
+        getattr(registry, name)(*given_)
+        assert before & set(registry.rows) <= counting(registry.rows.values())
+    registry.act("alone", 1)
+    registry.act("alone", 1)
+    assert registry.last in counting(registry.rows.values())

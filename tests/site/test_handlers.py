@@ -57,7 +57,11 @@ def test_an_address_that_is_given_takes_the_settings_place(monkeypatch):
     monkeypatch.setenv("WEBHOOK_URL", SITE)
     assert names("https://given.example.org") == [("console", ""), ("webhook", "https://given.example.org")]
     monkeypatch.setenv("HOKUSAI_EVENT_HANDLERS", '["database"]')
-    assert names("https://given.example.org") == [("console", ""), ("database", ""), ("webhook", "https://given.example.org")]
+    assert names("https://given.example.org") == [
+        ("console", ""),
+        ("database", ""),
+        ("webhook", "https://given.example.org"),
+    ]
     assert names() == [("console", ""), ("database", "")]
 
 

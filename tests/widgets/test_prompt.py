@@ -90,6 +90,29 @@ def test_what_somebody_has_written_is_never_overwritten(opened):
     assert given.metadata.metadata == {"ticket": 17}
 
 
+def test_until_the_registry_answers_nobody_is_asked_for_a_template(opened, seeded):
+    form = opened("hook", wait=False)
+    assert form.fields["template"].value == ""
+    shown = html_of(form)
+    assert "Asking the registry for the text of this prompt" in shown
+    assert "fill in" not in shown
+    assert form.wait(20)
+    assert form.fields["template"].value == seeded.template
+
+
+def test_who_types_before_the_registered_text_is_there_can_have_it(opened, seeded):
+    form = opened("hook", wait=False)
+    form.fields["template"].value = "My"
+    assert form.wait(20)
+    assert form.fields["template"].value == "My"
+    button(form, "Load the text of 1.1.0").click()
+    assert form.wait(20)
+    assert form.fields["template"].value == seeded.template
+    assert "Nothing differs from 1.1.0" in html_of(form)
+    form.fields["template"].value = "Mine {name}, {cta}"
+    assert button(form, "Load the text") is None
+
+
 # Typing
 
 
@@ -164,6 +187,60 @@ def test_metadata_keeps_its_types_and_what_is_wrong_is_told_in_its_row(opened):
     assert form.can_register
 
 
+def test_a_broken_template_leaves_below_it_what_there_was_before(opened, seeded):  # noqa: ARG001
+    form = opened("hook", "Ho {name}, {cta}", metadata=FULL)
+    form.values["name"].value = "Ada"
+    assert form.wait(20)
+    form.fields["template"].value = "Ho {name, {cta}"
+    shown = html_of(form)
+    assert "Rendered, before the mistake" in shown
+    assert "Ho Ada, " in shown
+    assert ">+Ho {name}, {cta}</span>" in shown
+    assert form.rendered == ""
+    form.fields["template"].value = ""
+    assert "Ho Ada, " not in html_of(form)
+    assert ">+Ho {name}" not in html_of(form)
+
+
+def test_a_cell_and_a_call_are_offered_only_where_they_would_work(opened):
+    form = opened()
+    assert "The same as a cell" not in html_of(form)
+    assert form.magic_line() == "%%hokusai_prompt NAME\nHello {name}!"
+    assert "fill in and run a cell such as this one" in form._repr_mimebundle_()["text/plain"]
+    form.fields["name"].value = "hook"
+    form.fields["template"].value = "Hi {name"
+    assert "The same as a cell" not in html_of(form)
+    form.fields["template"].value = "Hi {name}"
+    assert form.wait(20)
+    assert "The same as a cell" in html_of(form)
+
+
+def test_what_the_editor_does_not_show_is_named_and_spelled_out_below(opened, seeded):  # noqa: ARG001
+    form = opened("hook", "Hi {name}, {cta} \u202elive\u202c", metadata=FULL)
+    form.values["cta"].value = "\x1b[31m👩\u200d🔬"
+    assert form.wait(20)
+    assert r"The editor does not show \u202e, \u202c" in html_of(form)
+    shown = form._board._rendered_box.value + form._board._diff_box.value
+    assert "\\x1b[31m👩\u200d🔬" in shown
+    assert shown.count(r"\u202elive\u202c") == 2  # rendered, and compared
+    assert not set(shown) & set("\u202e\u202c\x1b")
+    form.fields["template"].value = "Hi {name}"
+    assert "The editor does not show" not in form.fields["template"]._said.value
+    form.fields["template"].value = "Hi {name}, {cta} \u202elive\u202c"
+    form.submit()
+    bundle = form._repr_mimebundle_()
+    assert all(
+        r"\u202elive\u202c" in text and "\u202e" not in text for text in (bundle["text/html"], bundle["text/plain"])
+    )
+
+
+def test_a_long_name_of_a_variable_stands_above_its_input_and_a_short_one_beside(opened):
+    form = opened("hook", "{customer_first_name} {cta}")
+    assert ["hokusai-above" in field._dom_classes for field in form.values.values()] == [True, False]
+    form.fields["template"].value = "{customer} {cta}"
+    assert "hokusai-above" not in form.values["customer"]._dom_classes
+
+
 # The step
 
 
@@ -232,6 +309,24 @@ def test_the_text_is_compared_with_any_earlier_version(opened):
     form.compare.value = "1.0.0"
     assert form.wait(20)
     assert "Variables added: cta." in html_of(form)
+
+
+@pytest.mark.usefixtures("seeded")
+def test_a_version_that_comes_later_is_the_one_to_compare_with_unless_another_was_chosen(opened):
+    forms = [opened("hook", "Ho {name}, {cta}", metadata=FULL) for _ in range(2)]
+    forms[1].compare.value = "1.0.0"
+    PromptModel("hook", "Hi {name}, {cta}. Theirs", "1.1.1", metadata=FULL).register()
+    for form in forms:
+        form.check_again()
+        assert form.wait(20)
+        assert "1.1.1 was registered after this form was opened." in form.compare.message
+    assert [form.compare.value for form in forms] == ["1.1.1", "1.0.0"]
+    assert ">-Hi {name}, {cta}. Theirs</span>" in html_of(forms[0])
+    assert "This is not the newest version, which is 1.1.1." in forms[1].compare.message
+    forms[1].fields["name"].value = "other"
+    forms[1].fields["name"].value = "hook"
+    assert forms[1].wait(20)
+    assert forms[1].compare.value == "1.0.0"
 
 
 # Registering and promoting

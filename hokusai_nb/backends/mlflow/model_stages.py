@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from mlflow.exceptions import MlflowException
 
-from hokusai_nb.backends.mlflow import stages, versions
+from hokusai_nb.backends.mlflow import stage_changes, stages, versions
 from hokusai_nb.backends.mlflow.prompts import registry_of
 from hokusai_nb.backends.mlflow.stages import Move, Subject, read_standing
 from hokusai_nb.schema.records import RegisteredModel
@@ -65,9 +65,9 @@ def standing(backend: Backend, name: str) -> Standing | None:
 
 
 def change_stages(backend: Backend, name: str, decide: Callable[[Standing | None], Sequence[Move]]) -> Standing | None:
-    """Move versions of a model from stage to stage, as `stages.change_stages` does.
+    """Move versions of a model from stage to stage, as `stage_changes.change_stages` does.
 
     Raises:
         ConflictError: Somebody else was first; what they changed is in the message.
     """
-    return stages.change_stages(Subject(backend, name, name, PREFIX, lambda: standing(backend, name)), decide)
+    return stage_changes.change_stages(Subject(backend, name, name, PREFIX, lambda: standing(backend, name)), decide)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from hokusai_nb.backends.mlflow import search, stages
-from hokusai_nb.backends.mlflow.prompts import PREFIX, all_versions, is_ours, prompt_filter, record
+from hokusai_nb.backends.mlflow import search, stage_changes, stages
+from hokusai_nb.backends.mlflow.prompt_counting import PREFIX, surely_counts
+from hokusai_nb.backends.mlflow.prompts import all_versions, prompt_filter, record
 from hokusai_nb.backends.mlflow.stages import Move, Subject, read_standing
 from hokusai_nb.schema.prompt_names import stored_name
 from hokusai_nb.schema.prompts import PromptVersion
@@ -30,9 +31,9 @@ def standing(backend: Backend, name: str) -> Standing | None:
     if found is None:
         return None
     last = max(found.latest_versions, key=lambda v: int(v.version), default=None)
-    newest = record(backend, last) if last and is_ours(last) else None
-    if last and newest is None:  # another client's version, or one that is being withdrawn
-        newest = max(all_versions(backend, name), key=lambda v: v.mlflow_version or 0, default=None)
+    newest = record(backend, last) if last and surely_counts(last) else None
+    if last and newest is None:  # another client's version, or one that was registered at once with others
+        newest = next(reversed(all_versions(backend, name)), None)
     return read_standing(found, newest, int(last.version) if last else 0, PREFIX)
 
 
@@ -43,10 +44,10 @@ def placed(found: Standing, version: PromptVersion) -> PromptVersion:
 
 
 def change_stages(backend: Backend, name: str, decide: Callable[[Standing | None], Sequence[Move]]) -> Standing | None:
-    """Move versions of a prompt from stage to stage, as `stages.change_stages` does.
+    """Move versions of a prompt from stage to stage, as `stage_changes.change_stages` does.
 
     Raises:
         ConflictError: Somebody else was first; what they changed is in the message.
     """
     subject = Subject(backend, name, stored_name(name), PREFIX, lambda: standing(backend, name))
-    return stages.change_stages(subject, decide)
+    return stage_changes.change_stages(subject, decide)

@@ -3,30 +3,39 @@
 MLflow keeps a prompt as a registered model whose versions carry their text in a tag. Ours carry the
 semantic version and what else we know under the prefix ``hokusai.prompt.``; what a user said of a
 version stands beside it under the user's own keys, none of which may begin with that prefix.
+Of a version that does not count (`prompt_counting`), nothing here ever speaks.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 import time
+from itertools import groupby
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mlflow.exceptions import MlflowException
 from mlflow.prompt.constants import IS_PROMPT_TAG_KEY, PROMPT_TEXT_TAG_KEY, PROMPT_TYPE_TAG_KEY, PROMPT_TYPE_TEXT
 
-from hokusai_nb.backends.mlflow import search
+from hokusai_nb.backends.mlflow import runs, search
 from hokusai_nb.backends.mlflow.failures import answer_lost
+from hokusai_nb.backends.mlflow.prompt_counting import (
+    AFTER,
+    PREFIX,
+    VERSION,
+    WITHDRAWN,
+    is_ours,
+    only_counting,
+    surely_counts,
+)
 from hokusai_nb.errors import HokusaiError, ModelValidationError
 from hokusai_nb.log import logger
 from hokusai_nb.schema.problems import Problem, quoted
-from hokusai_nb.schema.prompt_metadata import decode_metadata, encode_metadata
+from hokusai_nb.schema.prompt_metadata import decode_metadata, encode_metadata, reserved_prefix, same_value
 from hokusai_nb.schema.prompt_names import shown_name, stored_name
 from hokusai_nb.schema.prompts import ModelStage, PromptVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
@@ -35,36 +44,29 @@ if TYPE_CHECKING:
     from hokusai_nb.backends.mlflow.client import Backend
 
 __all__ = [
-    "AUTHOR",
-    "PARENT",
     "PREFIX",
     "WITHDRAWN",
     "all_versions",
     "by_prefix",
+    "counts",
     "create",
+    "is_foreign",
     "is_same",
     "numbered",
     "of_version",
     "prompt_filter",
     "record",
     "registry_of",
-    "set_parent",
     "stages_by_number",
     "withdraw",
 ]
 
-PREFIX = "hokusai.prompt."
-VERSION = f"{PREFIX}version"
 AUTHOR = f"{PREFIX}author"
 PARENT = f"{PREFIX}parent_version"
-VARIABLES = f"{PREFIX}variables"
-WITHDRAWN = f"{PREFIX}withdrawn"
-"""Tag of a version that lost its number to another one, for the moment until it is deleted."""
 SOURCE = "prompt-template"
 """What MLflow itself writes where the source of a model would stand; its server accepts nothing else."""
 LOOK_AGAIN = (0.0, 0.3, 0.9)
 """Seconds before each look for a version whose creation was not confirmed."""
-_HIDDEN = ("mlflow.", "_mlflow_", "hokusai.")
 _STAGES = (ModelStage.STAGING, ModelStage.PRODUCTION)
 
 
@@ -89,11 +91,6 @@ def stages_by_number(aliases: Mapping[str, object]) -> dict[int, tuple[ModelStag
     return found
 
 
-def is_ours(version: ModelVersion) -> bool:
-    """Whether a version has a semantic version and has not lost it."""
-    return VERSION in version.tags and WITHDRAWN not in version.tags
-
-
 def record(backend: Backend, version: ModelVersion, stages: tuple[ModelStage, ...] = ()) -> PromptVersion:
     """Return MLflow's version of a prompt as our record."""
     tags = version.tags
@@ -103,8 +100,8 @@ def record(backend: Backend, version: ModelVersion, stages: tuple[ModelStage, ..
         version=tags[VERSION],
         template=tags.get(PROMPT_TEXT_TAG_KEY, ""),
         stages=stages,
-        metadata=decode_metadata({key: text for key, text in tags.items() if not key.startswith(_HIDDEN)}),
-        created_at=dt.datetime.fromtimestamp((version.creation_timestamp or 0) / 1000, dt.UTC),
+        metadata=decode_metadata({key: text for key, text in tags.items() if not reserved_prefix(key)}),
+        created_at=runs.moment(version.creation_timestamp or 0),
         author=tags.get(AUTHOR),
         parent_version=tags.get(PARENT),
         mlflow_version=number,
@@ -115,26 +112,49 @@ def record(backend: Backend, version: ModelVersion, stages: tuple[ModelStage, ..
 
 def is_same(stored: PromptVersion, wanted: PromptVersion) -> bool:
     """Whether a stored version holds the template and the metadata that are wanted."""
-    return stored.template == wanted.template and encode_metadata(stored.metadata) == encode_metadata(wanted.metadata)
+    held, asked = stored.metadata, wanted.metadata
+    same = held.keys() == asked.keys() and all(same_value(held[key], value) for key, value in asked.items())
+    return same and stored.template == wanted.template
 
 
 # Reading
 
 
 def of_version(backend: Backend, name: str, version: str) -> PromptVersion | None:
-    """Return the version of a semantic number, without its stages, or None.
-
-    Should two processes ever have raced for it, all readers agree on the first.
-    """
-    named, _ = search.exactly("name", stored_name(name))
-    numbered, _ = search.exactly(search.tag(VERSION), version)
+    """Return the version of a semantic number, without its stages, or None."""
+    stored = stored_name(name)
+    named, _ = search.exactly("name", stored)
+    same, _ = search.exactly(search.tag(VERSION), version)
     with backend.calling() as client:
-        found = _ours(search.versions(client, prompt_filter(f"{named} AND {numbered}")), stored_name(name))
-    return next((record(backend, v) for v in found if v.tags[VERSION] == version), None)
+        found = [
+            v
+            for v in search.versions(client, prompt_filter(f"{named} AND {same}"))
+            if v.name == stored and is_ours(v) and v.tags[VERSION] == version
+        ]
+    if not found:
+        return None
+    if len(found) == 1 and surely_counts(found[0]):
+        return record(backend, found[0])
+    return next((v for v in all_versions(backend, name) if v.version == version), None)
 
 
 def numbered(backend: Backend, name: str, number: int) -> PromptVersion | None:
     """Return the version that MLflow counts so, without its stages, or None where it is none of ours."""
+    found = _numbered(backend, name, number)
+    if found is None or not is_ours(found):
+        return None
+    if surely_counts(found):
+        return record(backend, found)
+    return next((v for v in all_versions(backend, name) if v.mlflow_version == number), None)
+
+
+def is_foreign(backend: Backend, name: str, number: int) -> bool:
+    """Whether MLflow has a version of this number that another client made, without a semantic version."""
+    found = _numbered(backend, name, number)
+    return found is not None and VERSION not in found.tags
+
+
+def _numbered(backend: Backend, name: str, number: int) -> ModelVersion | None:
     with backend.calling() as client:
         try:
             # MLflow's outer client says of a prompt that there is no such model.
@@ -143,15 +163,23 @@ def numbered(backend: Backend, name: str, number: int) -> PromptVersion | None:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
-    return record(backend, found) if is_ours(found) and IS_PROMPT_TAG_KEY in found.tags else None
+    return found if IS_PROMPT_TAG_KEY in found.tags else None
 
 
 def all_versions(backend: Backend, name: str) -> list[PromptVersion]:
     """Return all versions of a prompt in the order in which they were registered, without their stages."""
-    named, _ = search.exactly("name", stored_name(name))
+    stored = stored_name(name)
+    named, _ = search.exactly("name", stored)
     with backend.calling() as client:
-        found = _ours(search.versions(client, prompt_filter(named)), stored_name(name))
-    return _first_of_equals(record(backend, version) for version in found)
+        # In an order that what is registered meanwhile does not shift from page to page.
+        every = list(search.versions(client, prompt_filter(named), order_by=["version_number ASC"]))
+    return [record(backend, v) for v in only_counting(v for v in every if v.name == stored)]
+
+
+def counts(backend: Backend, made: PromptVersion, after: int) -> bool:
+    """Whether a version counts that was just created by one who saw the version numbered `after` as the newest."""
+    number = made.mlflow_version or 0
+    return number == after + 1 or any(v.mlflow_version == number for v in all_versions(backend, made.name))
 
 
 def by_prefix(backend: Backend, prefix: str = "") -> list[PromptVersion]:
@@ -163,37 +191,31 @@ def by_prefix(backend: Backend, prefix: str = "") -> list[PromptVersion]:
         order = ["name ASC", "version_number ASC"]
         found = [v for v in search.versions(client, condition, order_by=order) if v.name.startswith(stored)]
     stages = {p.name: stages_by_number(p.aliases) for p in prompts}
-    records = [record(backend, v, stages.get(v.name, {}).get(int(v.version), ())) for v in found if is_ours(v)]
-    return _first_of_equals(sorted(records, key=lambda r: (r.name, r.mlflow_version or 0)))
-
-
-def _ours(found: Iterable[ModelVersion], stored: str) -> list[ModelVersion]:
-    return sorted((v for v in found if v.name == stored and is_ours(v)), key=lambda v: int(v.version))
-
-
-def _first_of_equals(records: Iterable[PromptVersion]) -> list[PromptVersion]:
-    firsts: dict[tuple[str, str], PromptVersion] = {}
-    for one in records:
-        firsts.setdefault((one.name, one.version), one)
-    return list(firsts.values())
+    return [
+        record(backend, v, stages.get(name, {}).get(int(v.version), ()))
+        for name, same in groupby(sorted(found, key=lambda v: v.name), key=lambda v: v.name)
+        for v in only_counting(same)
+    ]
 
 
 # Writing
 
 
-def create(backend: Backend, prompt: PromptVersion, *, known: bool) -> PromptVersion:
+def create(backend: Backend, prompt: PromptVersion, *, known: bool, after: int | None = None) -> PromptVersion:
     """Create a version with all its tags in one call, so that none is ever visible with half of them.
 
     Args:
         backend: Where to write.
         prompt: What to register; its author and its parent are written down too.
         known: Whether MLflow is known to have a prompt of this name.
+        after: MLflow's number of the newest version that was seen, 0 where there was none; without it the version
+            counts whatever came between, as one that another client wrote.
 
     Raises:
         ModelValidationError: The name is a model's, or the metadata cannot be stored.
     """
     name = stored_name(prompt.name)
-    tags = _tags(prompt)
+    tags = _tags(prompt, after)
     with backend.calling() as client:
         if not known:
             _ensure_prompt(client, name)
@@ -209,23 +231,21 @@ def create(backend: Backend, prompt: PromptVersion, *, known: bool) -> PromptVer
     return record(backend, made)
 
 
-def _tags(prompt: PromptVersion) -> dict[str, str]:
+def _tags(prompt: PromptVersion, after: int | None = None) -> dict[str, str]:
     """Return the tags of a version; what MLflow and we keep there comes last, so that nothing overrides it."""
     tags = encode_metadata(prompt.metadata)
-    if taken := [key for key in tags if key.startswith(_HIDDEN)]:
-        what = f"Metadata key {taken[0]} cannot be set: its prefix is reserved."
-        raise ModelValidationError([Problem(field="metadata", what=what, hint="Choose another key.")])
     tags |= {
         IS_PROMPT_TAG_KEY: "true",
         PROMPT_TEXT_TAG_KEY: prompt.template,
         PROMPT_TYPE_TAG_KEY: PROMPT_TYPE_TEXT,
         VERSION: prompt.version,
-        VARIABLES: json.dumps(prompt.variables),
     }
     if prompt.author:
         tags[AUTHOR] = prompt.author
     if prompt.parent_version:
         tags[PARENT] = prompt.parent_version
+    if after is not None:
+        tags[AFTER] = str(after)
     return tags
 
 
@@ -257,19 +277,15 @@ def _made_all_the_same(backend: Backend, error: MlflowException, prompt: PromptV
     return None
 
 
-def set_parent(backend: Backend, prompt: PromptVersion, parent: str) -> PromptVersion:
-    """Note the version that came before one, where that was registered at the same time."""
-    with backend.calling() as client:
-        registry_of(client).set_model_version_tag(stored_name(prompt.name), str(prompt.mlflow_version), PARENT, parent)
-    return prompt.model_copy(update={"parent_version": parent})
-
-
 def withdraw(backend: Backend, prompt: PromptVersion) -> None:
-    """Take back a version that lost its number; readers pass it over from the first of two calls on."""
+    """Take back a version that does not count; should that fail, it only stays on MLflow's own pages."""
     name, number = stored_name(prompt.name), str(prompt.mlflow_version)
-    with backend.calling() as client:
-        registry_of(client).set_model_version_tag(name, number, WITHDRAWN, "another version was first")
-        try:
-            registry_of(client).delete_model_version(name, number)
-        except MlflowException:
-            logger.info("MLflow's version %s of %s stays, withdrawn: it may not be deleted.", number, name)
+    try:
+        with backend.calling() as client:
+            try:
+                registry_of(client).delete_model_version(name, number)
+            except MlflowException:
+                registry_of(client).set_model_version_tag(name, number, WITHDRAWN, "another version was first")
+                logger.info("MLflow's version %s of %s stays, withdrawn: it may not be deleted.", number, name)
+    except HokusaiError as error:
+        logger.info("MLflow's version %s of %s stays, and does not count: %s", number, name, error.what)

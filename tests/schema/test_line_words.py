@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shlex
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hokusai_nb.errors import HokusaiError, UsageError
-from hokusai_nb.magics.words import scan, split
+from hokusai_nb.magics.references import in_namespace
+from hokusai_nb.schema.line_words import scan, split
 from hokusai_nb.schema.lines import quote
 
 modest = settings(max_examples=300, deadline=None)
@@ -22,7 +24,7 @@ NAMESPACE = {"x": "one two", "n": 0.1342, "d": {"k": "v w"}, "five": 5}
 
 
 def words(text, **variables):
-    return [word.text({**NAMESPACE, **variables}) for word in split(text).words]
+    return [word.text(in_namespace({**NAMESPACE, **variables})) for word in split(text).words]
 
 
 @modest
@@ -114,7 +116,7 @@ def test_dollars_and_braces_can_be_text(text, expected):
 def test_a_value_is_never_taken_apart_or_for_an_option():
     hostile = "--force-new # $x {y} 'z"
     (word,) = split("$hostile").words
-    assert word.text({"hostile": hostile}) == hostile
+    assert word.text(in_namespace({"hostile": hostile})) == hostile
     assert word.lead == ""
 
 
@@ -153,7 +155,7 @@ def test_an_unknown_variable_is_an_error_that_names_it(text):
         ("{1/0}", "ZeroDivisionError: division by zero"),
         ("{d['no']}", "KeyError: 'no'"),
         ("{a b}", "invalid syntax"),
-        ("{}", "invalid syntax"),
+        ("{,}", "invalid syntax"),
         ("{x:.2f}", "cannot be formatted"),
         ("{x:{five}}", "cannot be formatted"),
         ("{(yield)}", "is no expression"),
@@ -164,6 +166,44 @@ def test_an_unknown_variable_is_an_error_that_names_it(text):
 def test_an_expression_that_fails_says_how(text, reason):
     with pytest.raises(UsageError, match=reason):
         words(text)
+
+
+json_objects = st.dictionaries(
+    st.text(max_size=5),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=6,
+    ),
+    max_size=4,
+)
+
+
+@modest
+@given(json_objects, st.booleans(), st.sampled_from([(",", ":"), (", ", ": ")]), st.sampled_from(["", "'"]))
+def test_a_json_object_comes_through_as_it_was_typed(value, ascii_only, separators, mark):
+    text = json.dumps(value, ensure_ascii=ascii_only, separators=separators)
+    assert words(f"before {mark}key={text}{mark} {{x}} {{{{x}}}}") == ["before", f"key={text}", "one two", "{x}"]
+    assert words(f"'[{text}, {text}]'") == [f"[{text}, {text}]"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'a': 1}",
+        '{"a":}',
+        "{'a':1,'b':2}",
+        '{"a": True}',
+        '{"a": 1, "b": None}',
+        '{"a":1,}',
+        '"{1:2}"',
+        "{3.14159:.2f}",
+    ],
+)
+def test_what_is_nearly_json_is_refused_and_told_how_json_is_written(text):
+    with pytest.raises(UsageError) as raised:
+        words(f"key={text}")
+    assert '{"key": "text"}' in raised.value.hint
 
 
 def test_an_error_whose_own_message_fails_is_reported_all_the_same():
@@ -222,5 +262,5 @@ def test_an_expression_in_a_comment_is_not_evaluated():
 def test_an_expression_is_evaluated_once_and_cannot_change_the_namespace():
     namespace = {"calls": []}
     (word,) = split("{(y := 3) + len(calls)}").words
-    assert word.text(namespace) == "3"
+    assert word.text(in_namespace(namespace)) == "3"
     assert "y" not in namespace
