@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hokusai_nb.backends.mlflow.stages import Move, Standing
     from hokusai_nb.schema.records import RegisteredModel
 
-__all__ = ["history", "is_prompt", "promote", "roll_back", "to_promote"]
+__all__ = ["history", "is_prompt", "promote", "roll_back"]
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def promote(backend: Backend, name: str, version: object = None, to: object = No
     Args:
         backend: Where it is.
         name: The model or the prompt.
-        version: Which one; the one that `to_promote` tells if left out.
+        version: Which one; if left out, to staging the newest, to production the one in staging.
         to: ``staging`` or ``production``; staging if left out.
         why: The reason, for the history.
 
@@ -134,17 +134,6 @@ def promote(backend: Backend, name: str, version: object = None, to: object = No
         return _told(shelf, chosen, at, ())
     moves = stage_moving.promote(shelf, chosen, goal, why)
     return _told(shelf, chosen, goal, moves)
-
-
-def to_promote(backend: Backend, name: str, goal: ModelStage) -> str:
-    """Return the version that a name alone stands for: to staging the newest, to production the one in staging.
-
-    Where nothing is in staging, it is the newest for production, too: it may be there already.
-
-    Raises:
-        ModelNotFoundError: There is no such name, or it has no version.
-    """
-    return _to_promote(*_shelf(backend, name), goal).version
 
 
 def roll_back(backend: Backend, name: str, to: object = None, stage: object = None, why: str = "") -> Promotion:
@@ -201,6 +190,7 @@ def _goal(value: object, *, field: str) -> ModelStage:
 
 
 def _to_promote(shelf: _Shelf, standing: Standing[Any], goal: ModelStage) -> Candidate:
+    """Return the version that a name alone stands for; the newest may be where it is wanted already."""
     number = standing.number_in(ModelStage.STAGING) if goal is ModelStage.PRODUCTION else None
     chosen = (shelf.numbered(number) if number else None) or shelf.newest(standing)
     if chosen is None:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tqdm.auto import tqdm
 
-from hokusai_nb.core.promotion import to_promote
 from hokusai_nb.core.prompt_cache import current_backend
 from hokusai_nb.core.prompt_rules import parse_stage, refused
 from hokusai_nb.core.prompt_tests import kept
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.core.twins import given_up, twin
 from hokusai_nb.core.user_code import message_of
-from hokusai_nb.errors import HokusaiError, RegistryError
+from hokusai_nb.errors import HokusaiError, ModelNotFoundError, RegistryError
 from hokusai_nb.log import logger
 from hokusai_nb.schema.problems import plain, quoted
 from hokusai_nb.schema.prompts import ModelStage
@@ -231,11 +230,19 @@ def _registered(item: object, to: ModelStage) -> PromptModel:
     if isinstance(item, PromptModel):
         return item
     if isinstance(item, str):
-        return PromptModel.load_from_registry(item, to_promote(current_backend(), item, to), refresh=True)
+        newest = PromptModel.load_from_registry(item, refresh=True)
+        return newest if to is ModelStage.STAGING else _in_staging(item) or newest
     if isinstance(item, (tuple, list)) and len(item) == len(("name", "version")):
         return PromptModel.load_from_registry(item[0], version=item[1])
     what = f"An item must be a prompt, a name, or a name and a version: {quoted(item)}"
     raise refused(what, "Such as ('persona/hook', '1.2.0').", field="items")
+
+
+def _in_staging(name: str) -> PromptModel | None:
+    try:
+        return PromptModel.load_from_registry(name, stage=ModelStage.STAGING)
+    except ModelNotFoundError:
+        return None
 
 
 # How it is done

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hokusai_nb.schema.prompt_entries import FilePrompt
 
-__all__ = ["MAX_BYTES", "MAX_NOTEBOOK_BYTES", "PromptFiles", "read_prompt_files"]
+__all__ = ["MAX_BYTES", "PromptFiles", "read_prompt_files"]
 
 MAX_BYTES = 1_000_000
 """Of a file with prompts: a template has 100,000 characters at most."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hokusai_nb.schema.problems import Problem
 
-__all__ = ["MAGIC", "PromptCell", "cells_in"]
+__all__ = ["PromptCell", "cells_in"]
 
 MAGIC = "%%hokusai_prompt"
 EXPECTED_TO_FAIL = "raises-exception"

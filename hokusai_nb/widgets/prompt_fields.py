@@ -17,7 +17,7 @@ from hokusai_nb.widgets.tag_rows import TagRow, TagRows
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["MOST_VALUES", "Choice", "MetadataRows", "TemplateField", "TextField", "ValueRows", "ticked"]
+__all__ = ["Choice", "MetadataRows", "TemplateField", "TextField", "ValueRows", "ticked"]
 
 MOST_VALUES = 24
 """Variables that have an input: more are not filled in by hand."""

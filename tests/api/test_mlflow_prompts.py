@@ -12,10 +12,9 @@ from hokusai_nb.core.prompt_cache import CACHE
 from hokusai_nb.core.prompts import PromptModel, load_prompt_template
 from hokusai_nb.errors import ModelValidationError, RegistryAccessError
 from tests.apis import api_server
+from tests.prompts import FULL
 
 pytestmark = pytest.mark.slow
-
-FULL = {"author": "ada", "purpose": "hooks", "tested_on": "threads", "performance_metrics": {"ctr": 0.07}}
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import ipywidgets
 import mlflow
 
 from tests.bench.figures import Row, in_turns
+from tests.prompts import FULL
 
 FORMS = 15
 KEYS = 60
@@ -113,8 +114,7 @@ def prompt() -> list[Row]:
 
     text = ("Write for {audience} in the voice of {persona[name]}, {count:d} lines of it. " * 28)[:2000]
     text = text.rpartition("{")[0]
-    known = {"author": "me", "purpose": "timing", "tested_on": "nothing", "performance_metrics": {"rate": 0.1}}
-    PromptModel("bench/form", text, "1.0.0", metadata=known).register()
+    PromptModel("bench/form", text, "1.0.0", metadata=FULL).register()
     note = "a plain ipywidgets.Textarea with a callback"
 
     def make() -> PromptForm:

@@ -11,6 +11,7 @@ from hokusai_nb import PromptModel
 from hokusai_nb.schema.templates import check_template, parse_template
 from tests.bench.figures import Row, in_turns, milliseconds
 from tests.bench.stores import sqlite_store
+from tests.prompts import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,6 @@ TEXT = "🔥 {hook} - {cta}: {price:.2f} for {count:d} of {product[name]} #{{tre
 VALUES = {"hook": "AI", "cta": "See how", "price": 3.14159, "count": 7, "product": {"name": "hooks"}}
 PLAIN = "🔥 {hook} - {cta} for {name} by {author} #{hashtag} #trending"
 WORDS = {"hook": "AI", "cta": "See how", "name": "you", "author": "the team", "hashtag": "AIRevolution"}
-KNOWN = {"author": "me", "purpose": "timing", "tested_on": "nothing", "performance_metrics": {"rate": 0.1}}
 
 
 def fresh_texts():
@@ -66,7 +66,7 @@ def rendering(what: str, text: str, values: dict[str, object]) -> Row:
 
 def loading() -> list[Row]:
     """Load from memory: a version, what a stage points at, and the first with its rendering."""
-    PromptModel("bench", PLAIN, "1.0.0", metadata=KNOWN).register().promote_to_staging()
+    PromptModel("bench", PLAIN, "1.0.0", metadata=FULL).register().promote_to_staging()
 
     def loaded(**which):
         return PromptModel.load_from_registry("bench", **which)

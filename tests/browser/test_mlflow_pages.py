@@ -8,9 +8,9 @@ from playwright.sync_api import expect
 
 from hokusai_nb import PromptModel
 from tests.conftest import mlflow_server
+from tests.prompts import FULL
 
 pytestmark = pytest.mark.slow
-KNOWN = {"author": "content-team", "purpose": "hooks", "tested_on": "threads", "performance_metrics": 0.07}
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def pages(tmp_path, migrated_database):
 
 
 def test_a_prompt_is_a_prompt_on_mlflows_pages_with_its_stage_its_metadata_and_its_text(context, pages):
-    PromptModel("persona/hook", "Hi {name}, {cta}", "1.0.0", metadata=KNOWN).register().promote_to_staging()
+    PromptModel("persona/hook", "Hi {name}, {cta}", "1.0.0", metadata=FULL).register().promote_to_staging()
     page = context.new_page()
     try:
         page.goto(f"{pages}/#/prompts")

@@ -44,3 +44,11 @@ def model_file(tmp_path):
     path = tmp_path / "final_model.pkl"
     path.write_bytes(b"\x80\x04cos\nabort\n(tR.")
     return path
+
+
+@pytest.fixture
+def reader(as_json, trained):
+    """A model with two versions, 0.88 and 0.91."""
+    for value in (0.88, 0.91):
+        run = trained(accuracy=value)
+        as_json("model", "register-run", "reader", "--token", "MSG-AI", "--metric", "accuracy", "--run", run.run_id)

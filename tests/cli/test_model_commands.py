@@ -5,14 +5,6 @@ import pytest
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-@pytest.fixture
-def reader(as_json, trained):
-    """A model with two versions, 0.88 and 0.91."""
-    for value in (0.88, 0.91):
-        run = trained(accuracy=value)
-        as_json("model", "register-run", "reader", "--token", "MSG-AI", "--metric", "accuracy", "--run", run.run_id)
-
-
 @pytest.mark.usefixtures("reader")
 def test_versions_are_listed_with_the_status_of_their_token(shell, as_json, sqlite_config, tmp_path):
     shell("token", "create", "MSG-AI")

@@ -3,14 +3,6 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.fixture
-def reader(as_json, trained):
-    """A model with two versions, 0.88 and 0.91."""
-    for value in (0.88, 0.91):
-        run = trained(accuracy=value)
-        as_json("model", "register-run", "reader", "--token", "MSG-AI", "--metric", "accuracy", "--run", run.run_id)
-
-
 @pytest.mark.usefixtures("reader")
 def test_a_model_is_promoted_step_by_step_and_rolled_back(shell, as_json):
     for version in ("1", "2"):

@@ -13,13 +13,13 @@ import yaml
 from hokusai_nb.core.prompt_plan import promotable
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.schema.prompts import ModelStage
+from tests.prompts import FULL
 
 HOKUSAI = [sys.executable, "-c", "from hokusai_nb.cli.main import main; main(prog_name='hokusai')"]
 UNCLOSED = (
     "Invalid template format: expected '}' before end of string. "
     "Close the field with }. Write {{ and }} for braces themselves."
 )
-META = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"ctr": 0.07}}
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def files(tmp_path, monkeypatch):
 
     def write(path=None, text=None, **said):
         if text is None:
-            said.setdefault("metadata", META)
+            said.setdefault("metadata", FULL)
             path, text = path or f"prompts/{said['name'].replace('/', '-')}.yaml", yaml.safe_dump(said, sort_keys=False)
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -357,8 +357,8 @@ def test_what_to_try_is_said_in_the_words_of_a_shell(shell):
 
 @pytest.mark.usefixtures("shell")
 def test_an_older_version_is_not_offered_over_a_later_one():
-    old = PromptModel("a", "one", "1.0.0", metadata=META).register()
-    new = PromptModel("a", "two", "1.0.1", metadata=META).register()
+    old = PromptModel("a", "one", "1.0.0", metadata=FULL).register()
+    new = PromptModel("a", "two", "1.0.1", metadata=FULL).register()
     new.promote_to_staging().promote_to_production()
     old.promote_to_staging()
     assert promotable(ModelStage.PRODUCTION) == []

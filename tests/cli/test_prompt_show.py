@@ -11,8 +11,8 @@ import pytest
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.schema.templates import parse_template
 from hokusai_nb.widgets.prompt_values import render_texts
+from tests.prompts import FULL
 
-META = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"ctr": 0.07}}
 HOKUSAI = [sys.executable, "-c", "from hokusai_nb.cli.main import main; main(prog_name='hokusai')"]
 
 
@@ -22,7 +22,7 @@ def hook(shell):
     del shell  # it sets the store
     made = []
     for version, text in (("1.0.0", "Hi {name}"), ("1.1.0", "Hi {name}, {cta}"), ("1.1.1", "Hey {name}, {cta}")):
-        made.append(PromptModel("persona/hook", text, version, metadata=META).register())
+        made.append(PromptModel("persona/hook", text, version, metadata=FULL).register())
     made[0].promote_to_staging().promote_to_production("first")
     made[1].promote_to_staging("second")
     return "persona/hook"
@@ -37,13 +37,13 @@ def test_versions_are_compared_by_number_and_by_stage(shell, as_json, hook):
     newest = as_json("prompt", "diff", hook)
     assert (newest["from"], newest["to"]) == ("1.1.0", "1.1.1")
     assert "has no version 9.0.0" in shell("prompt", "diff", hook, "9.0.0", code=3).stderr
-    PromptModel("only", "x", "1.0.0", metadata=META).register()
+    PromptModel("only", "x", "1.0.0", metadata=FULL).register()
     assert "is the first version" in shell("prompt", "diff", "only", code=2).stderr
 
 
 def test_a_file_is_compared_with_the_registry(shell, as_json, hook, tmp_path):
     path = tmp_path / "hook.yaml"
-    path.write_text(f"name: {hook}\ntemplate: 'Hey {{name}}'\nmetadata: {json.dumps(META)}\n")
+    path.write_text(f"name: {hook}\ntemplate: 'Hey {{name}}'\nmetadata: {json.dumps(FULL)}\n")
     (told,) = as_json("prompt", "diff", path)
     assert (told["from"], told["to"]) == ("1.1.1", "2.0.0")
     assert told["template_diff"]["variables_removed"] == ["cta"]
@@ -124,7 +124,7 @@ def test_a_file_is_rendered_without_a_registry(shell, tmp_path, monkeypatch):
 
 
 def test_prompts_their_lineage_and_history_are_listed(shell, as_json, hook):
-    PromptModel("other", "x", "1.0.0", metadata=META).register()
+    PromptModel("other", "x", "1.0.0", metadata=FULL).register()
     assert [p["version"] for p in as_json("prompt", "list", "persona/")["entries"]] == ["1.0.0", "1.1.0", "1.1.1"]
     assert len(as_json("prompt", "list")["entries"]) == 4
     assert not any("history" in version for version in as_json("prompt", "list")["entries"])

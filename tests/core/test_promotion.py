@@ -20,8 +20,7 @@ from hokusai_nb.errors import ConflictError, ModelNotFoundError, ModelValidation
 from hokusai_nb.schema.prompts import ModelStage
 from tests.conftest import both, train
 from tests.processes import finish, release, start
-
-DONE = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"ctr": 0.07}}
+from tests.prompts import FULL
 
 
 @pytest.fixture
@@ -176,7 +175,7 @@ def test_a_stage_that_mlflow_itself_gave_is_named_where_it_is_in_the_way(registr
     mlflow.genai.set_prompt_alias("hook", "production", 1)
     with pytest.raises(ModelValidationError, match="production has MLflow's version 1, which has no semantic version"):
         registry.rollback("hook")
-    PromptModel("hook", "Hi {name}", "1.0.0", metadata=DONE).register()
+    PromptModel("hook", "Hi {name}", "1.0.0", metadata=FULL).register()
     registry.promote("hook")
     with pytest.raises(ModelValidationError, match="production has MLflow's version 1, which has no semantic version"):
         registry.promote("hook", to="production")
@@ -201,14 +200,14 @@ def test_promotion_leaves_the_tags_of_versions_alone_and_registration_goes_on(re
 
 
 def test_one_call_serves_prompts_and_models_of_one_list(churn):
-    PromptModel("persona/hook", "Hi {name}", "1.0.0", metadata=DONE).register()
+    PromptModel("persona/hook", "Hi {name}", "1.0.0", metadata=FULL).register()
     moved = churn.promote("persona/hook")
     assert (moved.kind, moved.name, moved.version, moved.uri) == (
         "prompt", "persona/hook", "1.0.0", "prompts:/persona.hook@staging",
     )  # fmt: skip
     assert churn.promote("persona.hook", to="production").name == "persona/hook"
     assert PromptModel.load_from_registry("persona/hook").stage is ModelStage.PRODUCTION
-    PromptModel("persona/hook", "Hello {name}", "1.0.1", metadata=DONE).register()
+    PromptModel("persona/hook", "Hello {name}", "1.0.1", metadata=FULL).register()
     churn.promote("persona/hook")
     churn.promote("persona/hook", to="production")
     assert churn.rollback("persona/hook").version == "1.0.0"

@@ -9,12 +9,11 @@ from hokusai_nb.core.prompt_batches import promote_prompts, register_prompts
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.errors import ModelNotFoundError, ModelValidationError, RegistryError
 from tests.conftest import both
-
-DONE = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"ctr": 0.07}}
+from tests.prompts import FULL
 
 
 def item(name="hook", version="1.0.0", template="Hi {name}"):
-    return {"name": name, "template": template, "version": version, "metadata": DONE}
+    return {"name": name, "template": template, "version": version, "metadata": FULL}
 
 
 @both
@@ -64,7 +63,7 @@ def test_a_batch_again_registers_only_what_is_missing():
 
 @pytest.mark.usefixtures("store")
 def test_requirements_hold_for_each():
-    good, bad = {**item("good")}, {**item("bad"), "metadata": {**DONE, "performance_metrics": {"ctr": 0.01}}}
+    good, bad = {**item("good")}, {**item("bad"), "metadata": {**FULL, "performance_metrics": {"ctr": 0.01}}}
     register_prompts([good, bad], progress=False)
     results = promote_prompts(["good", "bad"], require="ctr > 0.06", progress=False)
     assert [r.ok for r in results] == [True, False]
@@ -220,3 +219,16 @@ def test_a_hundred_prompts_of_ten_versions_each_are_registered_promoted_and_list
     assert [v.version for v in found if v.stage == "staging"] == ["1.0.9"] * 100
     assert [v.name for v in found][::10] == names
     assert [e["version"] for e in moved[42].prompt.get_lineage()] == [f"1.0.{v}" for v in range(10)]
+
+
+@pytest.mark.usefixtures("store")
+def test_a_name_alone_never_brings_an_older_version_to_a_stage():
+    for version in ("1.0.0", "1.1.0"):
+        register_prompts([item("hook", version, f"Hi {{name}} {version}")], progress=False)
+        promote_prompts(["hook"], progress=False)
+    (moved,) = promote_prompts(["hook"], "production", progress=False)
+    assert (moved.prompt.version, moved.prompt.stage) == ("1.1.0", "production")
+    for to in ("staging", "production"):
+        (same,) = promote_prompts(["hook"], to, progress=False)
+        assert (same.error, same.prompt.version, same.prompt.stage) == (None, "1.1.0", "production")
+    assert len(moved.prompt.get_history()) == 4

@@ -9,8 +9,7 @@ from hokusai_nb.core import prompt_cache
 from hokusai_nb.core.prompt_cache import CACHE, PromptCache, current_backend
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.schema.prompts import PromptVersion
-
-DONE = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"ctr": 0.07}}
+from tests.prompts import FULL
 
 
 def test_the_store_in_force_is_noticed_whatever_sets_it(store, tmp_path, monkeypatch):
@@ -37,7 +36,7 @@ def test_the_store_in_force_is_noticed_whatever_sets_it(store, tmp_path, monkeyp
 
 
 def test_a_standing_is_believed_for_seconds_only(store, monkeypatch):
-    PromptModel("hook", "Hi {name}", "1.0.0", metadata=DONE).register().promote_to_staging()
+    PromptModel("hook", "Hi {name}", "1.0.0", metadata=FULL).register().promote_to_staging()
     backend = Backend.at(store)
     monkeypatch.setattr(prompt_cache, "STANDING_SECONDS", 3600)
     known = CACHE.standing(backend, "hook", refresh=True)
@@ -77,7 +76,7 @@ def test_what_is_known_of_a_version_is_replaced_only_where_the_store_was_asked_a
 
 def test_what_another_client_deleted_is_forgotten_when_the_store_is_asked_anew(store):
     for number, template in [("1.0.0", "Hi {name}"), ("1.0.1", "Hi {name}!")]:
-        PromptModel("hook", template, number, metadata=DONE).register()
+        PromptModel("hook", template, number, metadata=FULL).register()
     backend = Backend.at(store)
     with backend.calling() as client:
         prompts.registry_of(client).delete_model_version("hook", "2")
@@ -86,6 +85,6 @@ def test_what_another_client_deleted_is_forgotten_when_the_store_is_asked_anew(s
     assert CACHE.version(backend, "hook", "1.0.1") is CACHE.known(backend, "hook", "1.0.1") is None
     with backend.calling() as client:
         prompts.registry_of(client).delete_registered_model("hook")
-    PromptModel("hook", "Ho {name}", "1.0.0", metadata=DONE).register()
+    PromptModel("hook", "Ho {name}", "1.0.0", metadata=FULL).register()
     assert CACHE.numbered(backend, "hook", 1).template == "Ho {name}"
     assert PromptModel.load_from_registry("hook", "1.0.0").template == "Ho {name}"

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 
+from hokusai_nb.core import prompt_files
 from hokusai_nb.core.prompt_files import MAX_BYTES, read_prompt_files
 
 GOOD = "name: {name}\nversion: 1.0.0\ntemplate: Hi\n"
@@ -84,6 +86,15 @@ def test_a_file_that_is_no_text_is_told_and_harms_no_other(folder, path, data, w
     found = read_prompt_files([path, "b.yaml"])
     assert [prompt.name for prompt in found.prompts] == ["b"]
     assert words in found.errors[0].sentence
+
+
+def test_a_notebook_may_be_larger_but_not_of_any_size(folder, monkeypatch):
+    cells = [{"cell_type": "code", "source": "%%hokusai_prompt a 1.0.0\nHi", "outputs": ["x" * (MAX_BYTES + 1)]}]
+    folder("a.ipynb", json.dumps({"nbformat": 4, "cells": cells}))
+    assert [prompt.name for prompt in read_prompt_files(["a.ipynb"]).prompts] == ["a"]
+    monkeypatch.setattr(prompt_files, "MAX_NOTEBOOK_BYTES", MAX_BYTES)
+    (error,) = read_prompt_files(["a.ipynb"]).errors
+    assert "more than 1,000,000 bytes" in error.sentence
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text(folder):

@@ -6,8 +6,7 @@ import pytest
 
 from hokusai_nb.core.prompts import PromptModel, load_prompt_template
 from hokusai_nb.errors import ModelNotFoundError, ModelValidationError
-
-DONE = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"d": 1}}
+from tests.prompts import FULL
 
 
 def missing(call, *args, **kwargs):
@@ -54,10 +53,10 @@ def test_what_is_not_there_at_all_is_said_to_be_missing():
 
 @pytest.mark.usefixtures("foreign")
 def test_versions_of_both_kinds_live_side_by_side():
-    made = PromptModel("a/b", "Hi {name}", "1.0.0", metadata=DONE).register()
+    made = PromptModel("a/b", "Hi {name}", "1.0.0", metadata=FULL).register()
     assert (made.mlflow_version, made.parent_version) == (2, None)
     mlflow.genai.register_prompt("a.b", "Ho {{name}}")
-    later = PromptModel("a/b", "Hi {name}!", "1.0.1", metadata=DONE).register()
+    later = PromptModel("a/b", "Hi {name}!", "1.0.1", metadata=FULL).register()
     assert (later.mlflow_version, later.parent_version) == (4, "1.0.0")
     assert PromptModel.load_from_registry("a/b").version == "1.0.1"
     assert [v.version for v in PromptModel.list()] == ["1.0.0", "1.0.1"]

@@ -17,12 +17,11 @@ from hokusai_nb.schema.prompts import ModelStage
 from hokusai_nb.schema.versioning import parse_version
 from tests.conftest import both
 from tests.processes import finish, python, release, start
-
-DONE = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"ctr": 0.07}}
+from tests.prompts import FULL
 
 
 def registered(*versions, name="hook"):
-    return [PromptModel(name, f"Hi {{name}} {v}", v, metadata=DONE).register() for v in versions]
+    return [PromptModel(name, f"Hi {{name}} {v}", v, metadata=FULL).register() for v in versions]
 
 
 def stages(name="hook"):
@@ -32,15 +31,15 @@ def stages(name="hook"):
 
 @pytest.mark.usefixtures("store")
 def test_nothing_is_promoted_that_is_not_registered():
-    made = PromptModel("hook", "Hi {name}", "1.0.0", metadata=DONE)
+    made = PromptModel("hook", "Hi {name}", "1.0.0", metadata=FULL)
     for move in (made.promote_to_staging, made.promote_to_production, made.rollback):
         with pytest.raises(ModelValidationError, match="Model must be registered before promotion"):
             move()
     made.register()
-    other = PromptModel("hook", "Hello {name}", "1.0.0", metadata=DONE)
+    other = PromptModel("hook", "Hello {name}", "1.0.0", metadata=FULL)
     with pytest.raises(ModelValidationError, match=r"must be registered before promotion: .* with other content"):
         other.promote_to_staging()
-    same = PromptModel("hook", "Hi {name}", "1.0.0", metadata=DONE)
+    same = PromptModel("hook", "Hi {name}", "1.0.0", metadata=FULL)
     assert same.promote_to_staging().stage is made.stage is ModelStage.STAGING
 
 
@@ -166,12 +165,12 @@ ELSEWHERE = """
 import sys, warnings
 import mlflow
 from hokusai_nb.core.prompts import PromptModel
+from tests.prompts import FULL
 warnings.simplefilter("ignore")
 store, *versions = sys.argv[1:]
 mlflow.set_tracking_uri(store)
 for version in versions:
-    PromptModel("hook", f"Hi {{name}} {version}", version, metadata={"author": "a", "purpose": "b", "tested_on": "c",
-        "performance_metrics": {"ctr": 0.07}}).register()
+    PromptModel("hook", f"Hi {{name}} {version}", version, metadata=FULL).register()
 """
 
 
@@ -310,7 +309,7 @@ print(json.dumps(told))
 def test_of_processes_that_register_and_promote_at_once_one_wins(sqlite_or_server, unique):
     mlflow.set_tracking_uri(sqlite_or_server)
     name = unique("hook")
-    PromptModel(name, "Hi {name}", "1.0.0", metadata=DONE).register()
+    PromptModel(name, "Hi {name}", "1.0.0", metadata=FULL).register()
     racing = [start(RACE, sqlite_or_server, name, index) for index in range(2)]
     for _ in range(3 * 3):
         release(*racing)

@@ -17,12 +17,11 @@ from hokusai_nb.errors import ConflictError, ModelNotFoundError, ModelValidation
 from hokusai_nb.schema.prompts import PromptVersion
 from hokusai_nb.schema.versioning import parse_version
 from tests.processes import finish, start
-
-DONE = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"d": 1}}
+from tests.prompts import FULL
 
 
 def draft(version="1.0.0", template="Hi {name}", name="hook", **metadata):
-    return PromptVersion(name=name, version=version, template=template, metadata={**DONE, **metadata})
+    return PromptVersion(name=name, version=version, template=template, metadata={**FULL, **metadata})
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def test_a_version_says_from_its_creation_on_which_one_its_writer_saw(backend):
 def test_of_two_with_other_content_the_first_wins_and_the_second_is_taken_back(backend, meanwhile):
     register(backend, draft())
     meanwhile(lambda: register(backend, draft("1.0.1", "Hi {name}!")))
-    with pytest.raises(ConflictError, match="was registered by a at the same time"):
+    with pytest.raises(ConflictError, match="was registered by ada at the same time"):
         register(backend, draft("1.0.1", "Hi {name}?"))
     assert versions(backend) == ["1.0.0", "1.0.1"]
     assert prompts.of_version(backend, "hook", "1.0.1").template == "Hi {name}!"
@@ -176,7 +175,7 @@ def test_a_leftover_is_not_loaded_listed_promoted_or_kept(backend, leftover):
     assert [e["mlflow_version"] for e in found.get_lineage()] == [1, 2]
     assert CACHE.known(backend, "hook", "1.0.1").mlflow_version == 2
     with pytest.raises(ModelValidationError, match="with other content"):
-        PromptModel("hook", "lost", "1.0.1", metadata=DONE).promote_to_staging()
+        PromptModel("hook", "lost", "1.0.1", metadata=FULL).promote_to_staging()
 
 
 def test_the_next_version_follows_what_counts_and_not_a_leftover(backend, leftover):
@@ -233,7 +232,7 @@ print(json.dumps(told))
 def test_versions_of_processes_that_register_at_once_rise_and_each_follows_the_one_before(server, unique):
     mlflow.set_tracking_uri(server)
     name = unique("hook")
-    PromptModel(name, "Hi {name}", "1.0.0", metadata=DONE).register()
+    PromptModel(name, "Hi {name}", "1.0.0", metadata=FULL).register()
     racing = [start(MIX, server, name, index) for index in range(8)]
     for process in racing:
         assert process.stdout.readline() == "ready\n", process.communicate()

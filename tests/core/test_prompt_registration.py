@@ -11,12 +11,11 @@ from hokusai_nb.core.prompt_registration import register
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.errors import HokusaiError, ModelValidationError
 from hokusai_nb.schema.prompts import ModelStage, PromptVersion
-
-DONE = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"d": 1}}
+from tests.prompts import FULL
 
 
 def draft(version="1.0.0", template="Hi {name}", name="hook", **metadata):
-    return PromptVersion(name=name, version=version, template=template, metadata={**DONE, **metadata})
+    return PromptVersion(name=name, version=version, template=template, metadata={**FULL, **metadata})
 
 
 @pytest.fixture
@@ -80,8 +79,8 @@ def test_a_small_step_can_be_allowed(backend):
 @pytest.mark.parametrize(("bump", "version"), [(None, "1.1.0"), ("patch", "1.0.1"), ("major", "2.0.0")])
 def test_the_next_version_is_proposed_by_step_or_by_what_the_change_means(bump, version):
     assert PromptModel.propose("hook", "Hi {name}", bump).version == "1.0.0"
-    PromptModel("hook", "Hi {name}", "1.0.0", metadata=DONE).register()
-    made = PromptModel.propose("hook", "Hi {name} {x}", bump, DONE)
+    PromptModel("hook", "Hi {name}", "1.0.0", metadata=FULL).register()
+    made = PromptModel.propose("hook", "Hi {name} {x}", bump, FULL)
     assert made.version == version
     if bump == "patch":
         with pytest.raises(ModelValidationError, match=r"Did you mean 1\.1\.0"):
@@ -91,8 +90,8 @@ def test_the_next_version_is_proposed_by_step_or_by_what_the_change_means(bump, 
 
 
 def test_the_next_version_is_the_one_after_it_where_somebody_else_took_it(backend):
-    PromptModel("hook", "Hi {name}", "1.0.0", metadata=DONE).register()
-    made = PromptModel.propose("hook", "Hi {name}!", "patch", DONE)
+    PromptModel("hook", "Hi {name}", "1.0.0", metadata=FULL).register()
+    made = PromptModel.propose("hook", "Hi {name}!", "patch", FULL)
     register(backend, draft("1.0.1", "Hi {name}?"))
     assert made.register().version == "1.0.2"
 
@@ -104,8 +103,8 @@ def test_the_next_version_is_the_one_after_it_where_somebody_else_took_it(backen
 @pytest.mark.parametrize("bump", [None, "patch", "minor", "major"])
 def test_what_is_proposed_after_a_pre_release_can_be_registered(bump):
     for version, template in [("1.4.0", "Hi {name}"), ("2.0.0-rc.1", "Hi {who}"), ("2.0.0-rc.2", "Hi {who} {x}")]:
-        PromptModel("hook", template, version, metadata=DONE).register()
-    made = PromptModel.propose("hook", "Hi {who} {x}", bump, DONE).register()
+        PromptModel("hook", template, version, metadata=FULL).register()
+    made = PromptModel.propose("hook", "Hi {who} {x}", bump, FULL).register()
     assert (made.version, made.parent_version) == ("2.0.0", "2.0.0-rc.2")
 
 
@@ -127,7 +126,7 @@ def test_pre_releases_of_one_release_owe_what_the_release_owes(backend):
 @pytest.mark.usefixtures("store")
 def test_a_batch_of_pre_releases_is_judged_by_the_release_before_them():
     wanted = [("1.0.0", "{a}"), ("1.1.0-rc.1", "{a} {b}"), ("1.1.0-rc.2", "{b}"), ("1.1.0", "{a} {c}")]
-    items = [PromptModel("hook", template, version, metadata=DONE) for version, template in wanted]
+    items = [PromptModel("hook", template, version, metadata=FULL) for version, template in wanted]
     assert [r.ok for r in register_prompts(items, progress=False)] == [True, True, False, True]
 
 
@@ -147,7 +146,7 @@ def test_a_text_that_is_no_template_is_followed_by_a_major_step(backend):
 
 
 def staged(version="1.0.0"):
-    return PromptModel("hook", "Hi {name}", version, stage="staging", metadata=DONE)
+    return PromptModel("hook", "Hi {name}", version, stage="staging", metadata=FULL)
 
 
 @pytest.fixture

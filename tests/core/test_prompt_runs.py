@@ -14,10 +14,9 @@ import pytest
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.errors import ModelValidationError, NoCurrentRunError, RunNotFoundError
 from tests.conftest import both
+from tests.prompts import FULL
 
 pytestmark = pytest.mark.usefixtures("store")
-
-FULL = {"author": "ada", "purpose": "hooks", "tested_on": "threads", "performance_metrics": {"ctr": 0.07}}
 
 
 def registered(name="persona/hook", version="1.0.0", template="Hi {name}"):

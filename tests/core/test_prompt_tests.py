@@ -11,12 +11,13 @@ import pytest
 
 from hokusai_nb.core.prompts import PromptModel, run_tests
 from hokusai_nb.errors import ModelValidationError
+from tests.prompts import FULL
 
-DONE = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"engagement_rate": 0.07}}
+MEASURED = {**FULL, "performance_metrics": {"engagement_rate": 0.07}}
 
 
 def prompt(**metadata):
-    return PromptModel("hook", "Hi {name}", "1.0.0", metadata={**DONE, **metadata})
+    return PromptModel("hook", "Hi {name}", "1.0.0", metadata={**MEASURED, **metadata})
 
 
 def fits_a_post(model):

@@ -19,8 +19,7 @@ from hokusai_nb.errors import (
 )
 from hokusai_nb.schema.prompts import ModelStage
 from tests.conftest import both, free_port
-
-FULL = {"author": "content-team", "purpose": "hooks", "tested_on": "threads", "performance_metrics": {"ctr": 0.07}}
+from tests.prompts import FULL
 
 
 def prompt(name="hook", version="1.0.0", template="Hi {name}", **more):
@@ -120,7 +119,7 @@ def test_a_registered_version_comes_back_as_it_was(sqlite_or_server, unique):
         "target": float, "count": int, "tested": bool, "none": type(None), "ticket": str,
         "tags": type(found.metadata["tags"]),
     }  # fmt: skip
-    assert (found.author, found.mlflow_version, found.stage) == ("content-team", 1, ModelStage.DEV)
+    assert (found.author, found.mlflow_version, found.stage) == ("ada", 1, ModelStage.DEV)
     assert found.created_at == made.created_at
     assert json.loads(json.dumps(found.to_dict()))["variables"] == ["x"]
 
@@ -270,7 +269,7 @@ def test_the_lineage_has_every_version_with_where_it_came_from():
         ("1.0.1", "1.0.0", "dev", 2),
         ("1.1.0", "1.0.1", "dev", 3),
     ]
-    assert all(e["created_at"] and e["author"] == "content-team" for e in entries)
+    assert all(e["created_at"] and e["author"] == "ada" for e in entries)
     assert made[2].get_parent_version().version == "1.0.1"
     assert made[0].get_parent_version() is None
     assert list(prompt("unknown").get_lineage()) == []

@@ -18,9 +18,9 @@ from hokusai_nb.backends.mlflow.client import Backend
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.schema.prompts import ModelStage
+from tests.prompts import FULL
 
 SCRIPT = Path(__file__).with_name("changing.py")
-DONE = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"ctr": 0.07}}
 VERSIONS = {"model": ["1", "2", "3"], "prompt": ["1.0.0", "1.0.1", "1.0.2"]}
 STAGING, PRODUCTION = ModelStage.STAGING, ModelStage.PRODUCTION
 kinds = pytest.mark.parametrize("kind", ["model", "prompt"])
@@ -61,7 +61,7 @@ class Shelf:
         mlflow.set_tracking_uri(self.tracking)
         if self.kind == "prompt":
             for version in self.versions:
-                PromptModel("churn", f"Hi {{name}} {version}", version, metadata=DONE).register()
+                PromptModel("churn", f"Hi {{name}} {version}", version, metadata=FULL).register()
         else:
             client = mlflow.MlflowClient(self.tracking)
             client.create_registered_model("churn")

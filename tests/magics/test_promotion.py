@@ -9,8 +9,7 @@ import pytest
 
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.schema.promotions import Promotion
-
-DONE = {"author": "a", "purpose": "b", "tested_on": "c", "performance_metrics": {"ctr": 0.07}}
+from tests.prompts import FULL
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +19,7 @@ def registered(store):
     client.create_registered_model("churn")
     for number in (1, 2):
         client.create_model_version("churn", "models/churn")
-        PromptModel("mail/hook", f"Hi {{name}} {number}", f"1.0.{number}", metadata=DONE).register()
+        PromptModel("mail/hook", f"Hi {{name}} {number}", f"1.0.{number}", metadata=FULL).register()
 
 
 @pytest.mark.parametrize(("name", "first", "second"), [("churn", "1", "2"), ("mail/hook", "1.0.1", "1.0.2")])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hokusai_nb.core.prompts import PromptModel
-
-FULL = {"author": "team", "purpose": "hooks", "tested_on": "threads", "performance_metrics": 0.07}
+from tests.prompts import FULL
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.widgets.looking import opener
+
 
 @pytest.fixture
 def current(trained):
@@ -23,19 +25,8 @@ def opened(store):  # noqa: ARG001 - the store is set before a form is made
     """Open forms that are closed after the test: ``opened(values={…})`` waits for the facts."""
     from hokusai_nb.widgets import RegistrationForm
 
-    forms = []
-
-    def make(*, wait=True, **given):
-        form = RegistrationForm(**given)
-        forms.append(form)
-        if wait:
-            assert form.wait(20)
-        return form
-
-    yield make
-    for form in forms:
-        form.wait(20)
-        form.close()
+    with opener(RegistrationForm) as make:
+        yield make
 
 
 @pytest.fixture

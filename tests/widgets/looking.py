@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 
 def versions(name):
     import mlflow
@@ -33,3 +35,21 @@ def button(form, text):
         ):
             return widget
     return None
+
+
+@contextmanager
+def opener(kind):
+    """Yield what opens forms of a kind and waits for the registry's facts; all are closed at the end."""
+    forms = []
+
+    def make(*args, wait=True, **given):
+        form = kind(*args, **given)
+        forms.append(form)
+        if wait:
+            assert form.wait(20)
+        return form
+
+    yield make
+    for form in forms:
+        form.wait(20)
+        form.close()

@@ -15,9 +15,8 @@ from hokusai_nb.schema.prompt_verbs import EditPrompt
 from hokusai_nb.schema.prompts import ModelStage
 from hokusai_nb.widgets import PromptForm
 from tests.conftest import free_port
-from tests.widgets.looking import button, html_of
-
-FULL = {"author": "team", "purpose": "hooks", "tested_on": "threads", "performance_metrics": {"ctr": 0.07}}
+from tests.prompts import FULL
+from tests.widgets.looking import button, html_of, opener
 
 
 def versions(name):
@@ -35,19 +34,8 @@ def seeded(store):  # noqa: ARG001 - the store is set before anything is registe
 @pytest.fixture
 def opened(store):  # noqa: ARG001
     """Open prompt forms that are closed after the test."""
-    forms = []
-
-    def make(*args, wait=True, **given):
-        form = PromptForm(*args, **given)
-        forms.append(form)
-        if wait:
-            assert form.wait(20)
-        return form
-
-    yield make
-    for form in forms:
-        form.wait(20)
-        form.close()
+    with opener(PromptForm) as make:
+        yield make
 
 
 # Opening

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from hokusai_nb.backends.mlflow.client import Backend
 
-__all__ = ["RUN_TAG", "find_runs", "tag_run"]
+__all__ = ["find_runs", "tag_run"]
 
 RUN_TAG = "hokusai.prompt"
 LINKED = TraceTagKey.LINKED_PROMPTS
