@@ -209,7 +209,8 @@ def promote(
 ) -> None:
     """Promote prompts by one stage.
 
-    Each of NAMES is a prompt, or NAME@VERSION; without a version it is the newest of dev, or the one in staging.
+    Each of NAMES is a prompt, or NAME@VERSION; without a version it is to staging the newest, to production the one
+    in staging. What has come as far already stays where it is.
     Without NAMES all that can be promoted is, after a question; give --yes where nobody can answer it.
     """
     if names and prefix:
@@ -222,7 +223,7 @@ def promote(
     items = [_item(name) for name in names] if names else _all_that_can(to, prefix, yes=yes)
     progress = sys.stderr.isatty() and not as_json and not called_from_kernel()
     results = promote_prompts(items, to, why=why or "", require=require, progress=progress)
-    told = [_moved(item, result, to) for item, result in zip(items, results, strict=True)]
+    told = [_moved(item, result) for item, result in zip(items, results, strict=True)]
     if as_json:
         click.echo(json.dumps(told, indent=2))
     elif told:
@@ -270,14 +271,14 @@ def _all_that_can(to: str, prefix: str, *, yes: bool) -> list[tuple[str, str]]:
     return [(name, version) for name, version, _ in found]
 
 
-def _moved(item: str | tuple[str, str], result: PromptResult, to: str) -> dict[str, Any]:
+def _moved(item: str | tuple[str, str], result: PromptResult) -> dict[str, Any]:
     asked = (item, None) if isinstance(item, str) else item
     done, error = result.prompt, result.error
     return {
         "name": asked[0],
         "version": done.version if done else asked[1],
-        "stage": to if done else None,
-        "state": "failed" if error else "promoted",
+        "stage": done.stage.value if done else None,
+        "state": "failed" if error else "promoted" if result.moved else "unchanged",
         "error": error.what if error else None,
         "hint": as_options(error.hint) if error else None,
     }

@@ -47,6 +47,8 @@ class PromptResult:
     error: HokusaiError | None = None
     warnings: tuple[Problem, ...] = ()
     """What was accepted and should be looked at."""
+    moved: bool = False
+    """Whether a promotion changed its stage; not where it had come as far already."""
 
     @property
     def ok(self) -> bool:
@@ -178,8 +180,10 @@ class _Promoting:
     def move(self, prompt: PromptModel, index: int) -> PromptResult:
         if isinstance(self.given[index], str) and prompt.stage is ModelStage.PRODUCTION:
             return PromptResult(index, prompt)  # the newest has come as far already
+        before = prompt.stage
         promote = prompt.promote_to_staging if self.to is ModelStage.STAGING else prompt.promote_to_production
-        return PromptResult(index, promote(self.why, require=self.require))
+        done = promote(self.why, require=self.require)
+        return PromptResult(index, done, moved=before is not self.to)
 
 
 # What is given

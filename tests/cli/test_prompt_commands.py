@@ -337,6 +337,22 @@ def test_named_prompts_are_promoted_and_rolled_back(shell, as_json, files):
     assert "had no version before" in shell("prompt", "rollback", "a", code=4).stderr
 
 
+def test_a_promotion_that_is_asked_for_again_changes_nothing_in_both_groups(as_json, files):
+    for name in ("a", "b"):
+        files(name=name, version="1.0.0", template="one")
+    as_json("prompt", "register", "prompts")
+    for to, wanted in (("staging", "staging"), ("production", "production"), ("staging", "production")):
+        for again in (wanted != to, True):
+            (row,) = as_json("prompt", "promote", "a", "--to", to)
+            assert (row["version"], row["stage"], row["state"]) == (
+                "1.0.0",
+                wanted,
+                "unchanged" if again else "promoted",
+            )
+            told = as_json("model", "promote", "b", "--to", to)
+            assert (told["version"], told["stage"], bool(told["changes"])) == ("1.0.0", wanted, not again)
+
+
 def test_a_rollback_of_a_prompt_is_the_same_in_both_groups(shell, as_json, files):
     for name in ("a", "b"):
         files(name=name, version="1.0.0", template="one")

@@ -227,8 +227,8 @@ def test_a_name_alone_never_brings_an_older_version_to_a_stage():
         register_prompts([item("hook", version, f"Hi {{name}} {version}")], progress=False)
         promote_prompts(["hook"], progress=False)
     (moved,) = promote_prompts(["hook"], "production", progress=False)
-    assert (moved.prompt.version, moved.prompt.stage) == ("1.1.0", "production")
+    assert (moved.moved, moved.prompt.version, moved.prompt.stage) == (True, "1.1.0", "production")
     for to in ("staging", "production"):
         (same,) = promote_prompts(["hook"], to, progress=False)
-        assert (same.error, same.prompt.version, same.prompt.stage) == (None, "1.1.0", "production")
+        assert (same.error, same.moved, same.prompt.version, same.prompt.stage) == (None, False, "1.1.0", "production")
     assert len(moved.prompt.get_history()) == 4
