@@ -129,9 +129,8 @@ def promote(backend: Backend, name: str, version: object = None, to: object = No
     goal = ModelStage.STAGING if to is None else _goal(to, field="to")
     shelf, standing = _shelf(backend, name)
     chosen = _to_promote(shelf, standing, goal) if version is None else shelf.find(str(version))
-    at = standing.stage_of(chosen.number)
-    if at is ModelStage.PRODUCTION:
-        return _told(shelf, chosen, at, ())
+    if standing.stage_of(chosen.number) is ModelStage.PRODUCTION:
+        goal = ModelStage.PRODUCTION  # where it stays; but what a broken-off change left is cleared up
     moves = stage_moving.promote(shelf, chosen, goal, why)
     return _told(shelf, chosen, goal, moves)
 
