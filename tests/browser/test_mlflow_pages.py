@@ -31,7 +31,7 @@ def test_a_prompt_is_a_prompt_on_mlflows_pages_with_its_stage_its_metadata_and_i
         page.get_by_role("link", name="persona.hook").click()
         expect(page.get_by_text("Hi {name}, {cta}").first).to_be_visible()
         expect(page.get_by_text("staging").first).to_be_visible()
-        expect(page.get_by_text("content-team").first).to_be_visible()
+        expect(page.get_by_text(FULL["purpose"]).first).to_be_visible()
         expect(page.get_by_text("Version 1.0.0").first).to_be_visible()
     finally:
         page.close()
