@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from hokusai_nb.backends.mlflow import prompts
 from hokusai_nb.core import prompt_registration
 from hokusai_nb.core.background import Background
 from hokusai_nb.core.prompt_cache import current_backend
@@ -74,7 +75,7 @@ def _load_known(name: str) -> Known:
 
 def _load_names() -> Names:
     try:
-        return Names(tuple(dict.fromkeys(v.name for v in PromptModel.list())))
+        return Names(tuple(name for name in prompts.names(current_backend()) if not check_prompt_name(name)))
     except Exception as error:  # noqa: BLE001 - as above
         return Names(trouble=_told(error))
 

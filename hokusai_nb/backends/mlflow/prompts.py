@@ -52,6 +52,7 @@ __all__ = [
     "create",
     "is_foreign",
     "is_same",
+    "names",
     "numbered",
     "of_version",
     "prompt_filter",
@@ -180,6 +181,12 @@ def counts(backend: Backend, made: PromptVersion, after: int) -> bool:
     """Whether a version counts that was just created by one who saw the version numbered `after` as the newest."""
     number = made.mlflow_version or 0
     return number == after + 1 or any(v.mlflow_version == number for v in all_versions(backend, made.name))
+
+
+def names(backend: Backend) -> list[str]:
+    """Return the names of all prompts, those of MLflow's own functions too; no version is read for them."""
+    with backend.calling() as client:
+        return sorted(shown_name(prompt.name) for prompt in search.registered_models(client, prompt_filter()))
 
 
 def by_prefix(backend: Backend, prefix: str = "") -> list[PromptVersion]:
