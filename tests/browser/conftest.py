@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.jupyter import IMPORTS, TRAIN, Watched, chromium, find_browser, jupyter
 from tests.browser.pages import Front, NotebookFront
 from tests.needs import without
+
+SHOWN = """() => {
+    const focused = document.activeElement;
+    const shown = [...document.querySelectorAll('.jp-OutputArea-output')].map(output => output.innerText).join('\\n');
+    return `${shown}\\nThe focus is on: ${focused?.outerHTML.slice(0, 300)}`;
+}"""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Add to a failure what its pages show: of a claim that came not true in time, the error says no more."""
+    report = yield
+    if report.failed and call.when == "call" and (context := item.funcargs.get("context")) is not None:
+        for page in context.pages:
+            try:
+                shown = page.evaluate(SHOWN)
+            except PlaywrightError as error:
+                shown = f"Nothing that can be asked for: {error}"
+            report.sections.append((f"What {page.url} shows", shown))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -134,6 +134,7 @@ def test_a_prompt_is_written_registered_and_promoted_with_the_keyboard_alone(lab
     expect(form.element.get_by_label("Rendered")).to_have_text("Hi Ada")
     tab_to(page, on("Register"), 12)
     page.keyboard.press("Enter")
+    form.says("Registered keys 1.0.0")
     page.wait_for_function(on("Promote to staging"))
     page.keyboard.press("Enter")
     page.wait_for_function(on("Promote to production"))
