@@ -46,6 +46,25 @@ def no_loop_runs(request):
     asyncio._set_running_loop(playwrights)
 
 
+@pytest.fixture(autouse=True)
+def mlflow_is_set_to_nothing():
+    """After every test: what it told MLflow, whose settings are this process's and its children's, holds no more."""
+    yield
+    if "mlflow" not in sys.modules:
+        return
+    import mlflow
+    from mlflow.tracking import fluent
+
+    while mlflow.active_run():
+        mlflow.end_run()
+    fluent._last_active_run_id.set(None)
+    fluent._active_experiment_id = None
+    mlflow.set_registry_uri(None)
+    mlflow.set_tracking_uri(None)
+    for variable in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI"):
+        os.environ.pop(variable, None)
+
+
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory):
     """An empty MLflow database with all its tables, to copy: making one takes seconds."""
@@ -64,25 +83,22 @@ def migrated_database(tmp_path_factory):
 def store(tmp_path, migrated_database, monkeypatch):
     """URI of a fresh SQLite store that MLflow is set to; artifacts lie beside it."""
     import mlflow
-    from mlflow.tracking import fluent
 
     shutil.copy(migrated_database, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)
-    fluent._last_active_run_id.set(None)
-    fluent._active_experiment_id = None
     experiment = mlflow.MlflowClient().create_experiment("tests", artifact_location=(tmp_path / "artifacts").as_uri())
     mlflow.set_experiment(experiment_id=experiment)
-    yield uri
-    while mlflow.active_run():
-        mlflow.end_run()
-    fluent._last_active_run_id.set(None)
-    fluent._active_experiment_id = None
-    for variable in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_REGISTRY_URI"):
-        os.environ.pop(variable, None)
-    mlflow.set_registry_uri(None)
-    mlflow.set_tracking_uri(None)
+    return uri
+
+
+@pytest.fixture
+def backend(store):
+    """The test's store as the rest of the package reaches it."""
+    from hokusai_nb.backends.mlflow.client import Backend
+
+    return Backend.at(store)
 
 
 @pytest.fixture

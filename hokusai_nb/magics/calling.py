@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hokusai_nb.magics.parsing import read
+from hokusai_nb.magics.parsing import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from hokusai_nb.magics import Magic
-    from hokusai_nb.magics.parsing import Request
     from hokusai_nb.schema.verbs import Verb
 
 __all__ = ["Call", "call"]
@@ -59,7 +58,7 @@ class Call:
 
 def call(magic: Magic, line: str, cell: str | None, local_ns: Mapping[str, Any]) -> Any:
     """Do what a line, or a line and a cell, asks for; None where the line ends in ``;``."""
-    request = read(magic.verb, line, magic.name)
+    request = Request(magic.verb, line, magic.name)
     made = Call(magic, request, cell, local_ns)
     if request.wants_help:
         made.show_help()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hokusai_nb.schema.problems import Problem
     from hokusai_nb.schema.verbs import Verb
 
-__all__ = ["Request", "help_text", "parse", "read"]
+__all__ = ["Request", "help_text", "parse"]
 
 V = TypeVar("V", bound="Verb")
 _HELP_WIDTH = 96
@@ -47,28 +47,13 @@ class Request(LineRequest):
             raise type(error)(as_typed(self._verb, cast("tuple[Problem, ...]", error.problems))) from None
 
 
-def read(verb: type[Verb], text: str, magic: str) -> Request:
-    """Give the words of a line to the verb's fields.
-
-    Args:
-        verb: What the magic does.
-        text: The line after the magic's name.
-        magic: Name of the magic, for messages.
-
-    Raises:
-        UsageError: An option is unknown, lacks its value or is given twice; there are too many
-            words; a quote is not closed.
-    """
-    return Request(verb, text, magic)
-
-
 def parse(verb: type[V], text: str, namespace: Mapping[str, Any], magic: str) -> V:
     """Return the verb that a line asks for.
 
     Raises:
         ValidationError: The line cannot be understood, or a field is wrong.
     """
-    made = read(verb, text, magic).make(namespace)
+    made = Request(verb, text, magic).make(namespace)
     assert isinstance(made, verb)
     return made
 

@@ -13,9 +13,9 @@ import yaml
 from hokusai_nb.core.prompt_plan import promotable
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.schema.prompts import ModelStage
+from tests.forked import hokusai
 from tests.prompts import FULL
 
-HOKUSAI = [sys.executable, "-c", "from hokusai_nb.cli.main import main; main(prog_name='hokusai')"]
 UNCLOSED = (
     "Invalid template format: expected '}' before end of string. "
     "Close the field with }. Write {{ and }} for braces themselves."
@@ -161,7 +161,7 @@ def completed(line):
     """What the shell's completion answers to a line that is not finished."""
     *words, begun = line.split(" ")
     env = {**os.environ, "COMP_WORDS": line, "COMP_CWORD": str(len(words)), "_HOKUSAI_COMPLETE": "bash_complete"}
-    return subprocess.run(HOKUSAI, check=True, capture_output=True, text=True, env=env).stdout.split(), begun
+    return hokusai(env=env).stdout.split(), begun
 
 
 @pytest.mark.slow
@@ -417,7 +417,9 @@ def test_a_workflow_validates_registers_and_promotes_on_a_server(server, files, 
     env = {**os.environ, "MLFLOW_TRACKING_URI": server, "COLUMNS": "200"}
 
     def run(*words):
-        return subprocess.run([*HOKUSAI, "prompt", *words], check=True, capture_output=True, text=True, env=env)
+        done = hokusai("prompt", *words, env=env)
+        assert done.returncode == 0, done.stderr
+        return done
 
     assert run("validate", "prompts", "--format", "github").stdout == ""
     assert "registered" in run("register", "prompts", "--stage", "staging").stdout

@@ -1,22 +1,18 @@
 """The face of the shell: the `hokusai` command, a process for each call.
 
-A process takes up to four seconds, most of them for importing MLflow, so this face takes part only in tests that
-say so: ``@pytest.mark.also("command")``. What the command has no words for, such as holding a token for longer,
-is not here.
+Each call is a process, so this face takes part only in tests that say so: ``@pytest.mark.also("command")``. What the
+command has no words for, such as holding a token for longer, is not here.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 from hokusai_nb.schema.events import EventPage
 from hokusai_nb.schema.lifecycle import Token, TokenHistory, TokenPage
 from hokusai_nb.schema.records import Comparison, Lineage, ModelList, RegisteredModel
+from tests.forked import hokusai
 
-HOKUSAI = str(Path(sys.executable).with_name("hokusai"))
 SWITCHES = ("force_new", "dry_run")
 STEPS = {"deployed": "deploy", "archived": "archive"}
 
@@ -46,8 +42,7 @@ class CommandFace:
         self.folder = folder
 
     def run(self, *line):
-        words, inside = [HOKUSAI, *map(str, line)], {"env": self.environment, "cwd": self.folder}
-        done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, **inside)
+        done = hokusai(*line, env=self.environment, cwd=self.folder)
         if done.returncode:
             assert done.stdout == ""
             raise Failed(done.returncode, done.stderr)

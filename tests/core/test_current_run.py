@@ -5,16 +5,10 @@ import math
 import mlflow
 import pytest
 
-from hokusai_nb.backends.mlflow.client import Backend
 from hokusai_nb.core.current_run import choose_model, current_run, measured_value, models_of
 from hokusai_nb.errors import AmbiguousModelError, NoCurrentRunError, NoModelError, RunNotFoundError
 from hokusai_nb.schema.runs import RunFacts
 from tests.conftest import train
-
-
-@pytest.fixture
-def backend(store):
-    return Backend.at(store)
 
 
 def measured(metric, **metrics):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import sqlite3
 
 import mlflow
@@ -19,8 +18,8 @@ from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.errors import ConflictError, ModelNotFoundError, ModelValidationError, RegistryError
 from hokusai_nb.schema.prompts import ModelStage
 from tests.conftest import both, train
-from tests.processes import finish, release, start
 from tests.prompts import FULL
+from tests.racing import race
 
 
 @pytest.fixture
@@ -249,20 +248,11 @@ def test_twins_do_the_same(store):
 
 
 RACE = """
-import json, sys
-import mlflow
 from hokusai_nb.core.registry import ModelRegistry
-from hokusai_nb.errors import HokusaiError
-store, name, me = sys.argv[1:]
 registry = ModelRegistry(store)
 registry.get_history(name)
-print("ready", flush=True)
-sys.stdin.readline()
-try:
-    told = ["ok", registry.promote(name, 1 + int(me), "staging", me).version]
-except HokusaiError as error:
-    told = [type(error).__name__, error.what]
-print(json.dumps(told))
+meet()
+print(json.dumps(attempt(lambda: registry.promote(name, 1 + int(me), "staging", me).version)))
 """
 
 
@@ -274,9 +264,7 @@ def test_of_processes_that_promote_a_model_at_once_no_two_win_the_same_turn(sqli
     for value in (0.8, 0.9):
         run = train(sqlite_or_server, accuracy=value)
         ModelRegistry(sqlite_or_server).register_run_model(run.run_id, name, "MSG-AI", "accuracy")
-    racing = [start(RACE, sqlite_or_server, name, index) for index in range(2)]
-    release(*racing)
-    told = [json.loads(finish(process)) for process in racing]
+    told = race(RACE, sqlite_or_server, name)
     kinds = [kind for kind, _ in told]
     assert "ok" in kinds, told
     assert set(kinds) <= {"ok", "ConflictError", "ModelValidationError"}, told

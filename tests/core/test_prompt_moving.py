@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import mlflow
 import mlflow.genai
 import pytest
@@ -16,8 +14,10 @@ from hokusai_nb.errors import ConflictError, ModelValidationError
 from hokusai_nb.schema.prompts import ModelStage
 from hokusai_nb.schema.versioning import parse_version
 from tests.conftest import both
-from tests.processes import finish, python, release, start
+from tests.forked import Forked
+from tests.processes import finish
 from tests.prompts import FULL
+from tests.racing import race
 
 
 def registered(*versions, name="hook"):
@@ -177,7 +177,7 @@ for version in versions:
 def test_a_prompt_that_was_deleted_and_made_again_is_promoted_by_its_new_numbers(store):
     second = registered("1.0.0", "1.1.0")[1]
     delete("hook")
-    python(ELSEWHERE, store, "1.1.0", "1.2.0")
+    finish(Forked(ELSEWHERE, store, "1.1.0", "1.2.0"))
     assert second.promote_to_staging().version == "1.1.0"
     assert mlflow.genai.load_prompt("prompts:/hook@staging").template == "Hi {name} 1.1.0"
     assert [c.version for c in second.get_history()] == ["1.1.0"]
@@ -186,7 +186,7 @@ def test_a_prompt_that_was_deleted_and_made_again_is_promoted_by_its_new_numbers
 def test_what_holds_a_stage_is_asked_anew_too(store):
     first = registered("1.0.0", "1.1.0")[0]
     delete("hook")
-    python(ELSEWHERE, store, "1.0.0", "2.0.0")
+    finish(Forked(ELSEWHERE, store, "1.0.0", "2.0.0"))
     with Backend.at().calling() as client:
         prompts.registry_of(client).set_registered_model_alias("hook", "staging", "2")
     # By the number it would be 1.1.0, which this process knows.
@@ -270,25 +270,8 @@ def test_a_version_that_was_deleted_is_not_gone_back_to():
 # Two at once
 
 RACE = """
-import json, sys, warnings
-import mlflow
 from hokusai_nb.core.prompts import PromptModel
-from hokusai_nb.errors import HokusaiError
-warnings.simplefilter("ignore")
-store, name, me = sys.argv[1:]
-mlflow.set_tracking_uri(store)
 PromptModel.load_from_registry(name)
-
-def attempt(work):
-    try:
-        return ["ok", work()]
-    except HokusaiError as error:
-        return [type(error).__name__, error.what]
-
-def meet():
-    print("ready", flush=True)
-    sys.stdin.readline()
-
 told = {"differ": [], "same": [], "staging": []}
 for turn in range(3):
     one = PromptModel(name, f"Hi {{name}} {turn} by {me}", f"1.{turn}.1")
@@ -310,10 +293,7 @@ def test_of_processes_that_register_and_promote_at_once_one_wins(sqlite_or_serve
     mlflow.set_tracking_uri(sqlite_or_server)
     name = unique("hook")
     PromptModel(name, "Hi {name}", "1.0.0", metadata=FULL).register()
-    racing = [start(RACE, sqlite_or_server, name, index) for index in range(2)]
-    for _ in range(3 * 3):
-        release(*racing)
-    told = [json.loads(finish(process)) for process in racing]
+    told = race(RACE, sqlite_or_server, name, turns=3 * 3)
     for turn in range(3):
         differ = [one["differ"][turn] for one in told]
         assert [kind for kind, _ in differ].count("ok") == 1, differ

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import threading
 
 import mlflow
 import pytest
 
 from hokusai_nb.backends.mlflow import prompts
-from hokusai_nb.backends.mlflow.client import Backend
 from hokusai_nb.core.prompt_cache import CACHE
 from hokusai_nb.core.prompt_registration import register
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.errors import ConflictError, ModelNotFoundError, ModelValidationError
-from hokusai_nb.schema.prompts import PromptVersion
 from hokusai_nb.schema.versioning import parse_version
-from tests.processes import finish, start
-from tests.prompts import FULL
-
-
-def draft(version="1.0.0", template="Hi {name}", name="hook", **metadata):
-    return PromptVersion(name=name, version=version, template=template, metadata={**FULL, **metadata})
-
-
-@pytest.fixture
-def backend(store):
-    return Backend.at(store)
-
-
-def versions(backend, name="hook"):
-    return [v.version for v in prompts.all_versions(backend, name)]
-
+from tests.prompts import FULL, draft, versions
+from tests.racing import race
 
 # Somebody else registers between our look and our own registration
 
@@ -198,32 +181,25 @@ def test_a_version_that_one_who_lost_still_shows_lets_nothing_below_the_newest_i
 
 
 MIX = """
-import json, sys, warnings
-import mlflow
 from hokusai_nb.core.prompts import PromptModel
-from hokusai_nb.errors import ConnectionFailedError, HokusaiError
-warnings.simplefilter("ignore")
-store, name, me = sys.argv[1], sys.argv[2], int(sys.argv[3])
-mlflow.set_tracking_uri(store)
+from hokusai_nb.errors import ConnectionFailedError
 while True:
     try:  # so that its connection is there; a busy server may not answer in time
         PromptModel.load_from_registry(name)
         break
     except ConnectionFailedError:
         pass
-print("ready", flush=True)
-sys.stdin.readline()
+meet()
 told = []
 for turn in range(3):
     template = f"Hi {me} {turn} {{name}}"
-    try:
+    def register():
         if turn == 1:
             made = PromptModel.propose(name, template, "patch").register()
         else:
-            made = PromptModel(name, template, f"1.{turn * 8 + me + 1}.0").register()
-        told.append(["ok", made.version, made.template])
-    except HokusaiError as error:
-        told.append([type(error).__name__, error.what, template])
+            made = PromptModel(name, template, f"1.{turn * 8 + int(me) + 1}.0").register()
+        return made.version
+    told.append([*attempt(register), template])
 print(json.dumps(told))
 """
 
@@ -233,13 +209,7 @@ def test_versions_of_processes_that_register_at_once_rise_and_each_follows_the_o
     mlflow.set_tracking_uri(server)
     name = unique("hook")
     PromptModel(name, "Hi {name}", "1.0.0", metadata=FULL).register()
-    racing = [start(MIX, server, name, index) for index in range(8)]
-    for process in racing:
-        assert process.stdout.readline() == "ready\n", process.communicate()
-    for process in racing:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    told = [tuple(one) for process in racing for one in json.loads(finish(process))]
+    told = [one for process in race(MIX, server, name, processes=8) for one in process]
     lineage = PromptModel.load_from_registry(name, refresh=True).get_lineage()
     found = [e["version"] for e in lineage]
     numbers = [parse_version(v) for v in found]

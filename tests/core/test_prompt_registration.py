@@ -5,26 +5,12 @@ import sqlite3
 import pytest
 
 from hokusai_nb.backends.mlflow import prompts
-from hokusai_nb.backends.mlflow.client import Backend
 from hokusai_nb.core.prompt_batches import register_prompts
 from hokusai_nb.core.prompt_registration import register
 from hokusai_nb.core.prompts import PromptModel
 from hokusai_nb.errors import HokusaiError, ModelValidationError
-from hokusai_nb.schema.prompts import ModelStage, PromptVersion
-from tests.prompts import FULL
-
-
-def draft(version="1.0.0", template="Hi {name}", name="hook", **metadata):
-    return PromptVersion(name=name, version=version, template=template, metadata={**FULL, **metadata})
-
-
-@pytest.fixture
-def backend(store):
-    return Backend.at(store)
-
-
-def versions(backend, name="hook"):
-    return [v.version for v in prompts.all_versions(backend, name)]
+from hokusai_nb.schema.prompts import ModelStage
+from tests.prompts import FULL, draft, versions
 
 
 def test_the_same_content_under_the_same_number_is_the_same_version(backend):

@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import mlflow
@@ -16,6 +14,7 @@ import pytest
 from hokusai_nb.core.registry import ModelRegistry
 from hokusai_nb.schema.tags import KEY_TAG, check_tags
 from tests.conftest import train
+from tests.forked import Forked
 
 COUNT = 160
 """So many that a machine busy with other tests kills the process long before it is done."""
@@ -48,9 +47,7 @@ def records_for(uri, name, count=COUNT):
 def start(uri, records):
     """A process that registers the records, begun and not yet at it."""
     env = {**os.environ, "MLFLOW_TRACKING_URI": "sqlite://"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, uri], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
-    )
+    process = Forked(SCRIPT, uri, env=env)
     process.stdin.write(json.dumps(records))
     process.stdin.close()
     assert process.stdout.readline() == "ready\n"
@@ -76,9 +73,9 @@ def kill_at(process, uri, name, wanted):
         if len(client.search_model_versions(f"name = '{name}'", max_results=1000)) >= wanted:
             time.sleep(random.uniform(0, 0.02))
             break
-    process.send_signal(signal.SIGKILL)
-    process.stdout.close()
-    assert process.wait() == -signal.SIGKILL
+    with process:
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
 
 
 def killed_and_run_again(uri, name, moments):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hokusai_nb.errors import HokusaiError, UsageError, ValidationError
 from hokusai_nb.magics import MAGICS
-from hokusai_nb.magics.parsing import help_text, parse, read
+from hokusai_nb.magics.parsing import Request, help_text, parse
 from hokusai_nb.schema import verbs
 from hokusai_nb.schema.arguments import arguments
 
@@ -150,15 +150,15 @@ def test_a_comment_is_no_argument():
 
 @pytest.mark.parametrize("line", ["--help", "-h", f"{GOOD} --help", "--nope -h", "{1/0} --help"])
 def test_help_is_wanted_wherever_it_stands_and_nothing_else_is_read(line):
-    assert read(verbs.Register, line, "hokusai_register").wants_help
+    assert Request(verbs.Register, line, "hokusai_register").wants_help
 
 
 def test_help_inside_a_longer_word_is_text():
-    assert not read(verbs.Register, "m --tag x=--help", "hokusai_register").wants_help
+    assert not Request(verbs.Register, "m --tag x=--help", "hokusai_register").wants_help
 
 
 def test_the_check_before_a_cell_leaves_out_what_variables_will_fill():
-    request = read(verbs.Register, "$name --token A-B --metric accuracy --value {acc}", "hokusai_register")
+    request = Request(verbs.Register, "$name --token A-B --metric accuracy --value {acc}", "hokusai_register")
     request.check()
     assert request.make({"name": "m", "acc": 0.5}).value == "0.5"
 
@@ -166,7 +166,7 @@ def test_the_check_before_a_cell_leaves_out_what_variables_will_fill():
 @pytest.mark.parametrize("line", ["m --token a_b --metric accuracy --value {acc}", "m --token A-B --value {acc}"])
 def test_the_check_before_a_cell_finds_what_is_wrong_already(line):
     with pytest.raises(ValidationError):
-        read(verbs.Register, line, "hokusai_register").check()
+        Request(verbs.Register, line, "hokusai_register").check()
 
 
 @pytest.mark.parametrize("name", sorted(MAGICS))
@@ -184,7 +184,7 @@ def test_the_help_names_every_option_and_starts_with_the_call(name):
 def test_no_line_fails_with_anything_but_our_error(line, name):
     verb = MAGICS[name].read_as()
     try:
-        request = read(verb, line, name)
+        request = Request(verb, line, name)
         if not request.wants_help:
             request.check()
             request.make({"x": "v", "y": 1})

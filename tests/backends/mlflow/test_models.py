@@ -17,11 +17,6 @@ SIGNATURE = "signature:\n  inputs: '{}'\n"
 
 
 @pytest.fixture
-def backend(store):
-    return Backend.at(store)
-
-
-@pytest.fixture
 def folder(tmp_path):
     """A saved model."""
     path = tmp_path / "saved model"

@@ -12,11 +12,6 @@ from hokusai_nb.backends.mlflow.client import Backend
 from tests.conftest import both
 
 
-@pytest.fixture
-def backend(store):
-    return Backend.at(store)
-
-
 def obtain(backend, key):
     return registration_runs.obtain(backend, key, "XRAY model.bin", {"hokusai_token_id": "XRAY"})
 

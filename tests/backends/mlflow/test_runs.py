@@ -19,11 +19,6 @@ from hokusai_nb.errors import ConnectionFailedError, HokusaiError, RunNotFoundEr
 from tests.conftest import free_port
 
 
-@pytest.fixture
-def backend(store):
-    return Backend.at(store)
-
-
 def dataset(profile, context="training", name="d", digest="abc"):
     return DatasetInput(
         Dataset(name, digest, "code", json.dumps({"tags": {}}), profile=profile),

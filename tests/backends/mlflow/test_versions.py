@@ -19,11 +19,6 @@ def tags(token="MSG-AI", metric="accuracy", value="0.9"):
     return {TOKEN_TAG: token, METRIC_TAG: metric, VALUE_TAG: value}
 
 
-@pytest.fixture
-def backend(store):
-    return Backend.at(store)
-
-
 def test_a_version_is_read_with_everything_that_it_says(store, backend):
     add_versions(
         store, [{"name": "m", "version": 7, "tags": tags("msg-ai"), "run_id": "r1", "source": "models:/m-abc"}]
