@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import shutil
 import socket
@@ -68,9 +69,12 @@ def mlflow_is_set_to_nothing():
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory):
     """An empty MLflow database with all its tables, to copy: making one takes seconds."""
+    from mlflow.store.db import utils
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
 
+    # Of an installed MLflow it is always the same; finding it takes most of the time that opening a store does.
+    utils._get_latest_schema_revision = functools.cache(utils._get_latest_schema_revision)
     folder = tmp_path_factory.mktemp("migrated")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     tracking = Tracking(uri, str(folder))

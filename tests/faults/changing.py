@@ -37,6 +37,7 @@ def change(job):
     from hokusai_nb.errors import HokusaiError
 
     registry = ModelRegistry(job["tracking"])
+    registry.get_history(job["given"][0])  # opens the store: its steps are not those of the change, and many
     watch = Signals(job["at"], getattr(signal, job["signal"]))
     watch.start()
     try:
