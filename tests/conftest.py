@@ -220,13 +220,21 @@ def server(tmp_path_factory, migrated_database):
 @pytest.fixture
 def sqlite_or_server(request, store):
     """The same test on SQLite and on a server: parametrise indirectly with either word."""
-    return store if request.param == "sqlite" else request.getfixturevalue("server")
+    return store if request.param == "sqlite" else request.getfixturevalue(request.param)
 
 
 both = pytest.mark.parametrize(
     "sqlite_or_server", ["sqlite", pytest.param("server", marks=pytest.mark.slow)], indirect=True
 )
 """Runs a test on SQLite and on a server; the test takes the fixture ``sqlite_or_server``."""
+
+
+@pytest.fixture
+def postgres_store(postgres):
+    """URI of a fresh store of MLflow in PostgreSQL, in a database of its own: MLflow knows a URI's store for ever."""
+    config = postgres.config(postgres.created())
+    at = f"{config.username}:{config.password.get_secret_value()}@{config.host}:{config.port}"
+    return f"postgresql+psycopg://{at}/{config.database}"
 
 
 @pytest.fixture

@@ -45,13 +45,14 @@ class Postgres:
     @contextmanager
     def database(self):
         """The description of an empty database; making one takes longer than most tests, so it is used again."""
-        name = self.unused.pop() if self.unused else self._created()
+        name = self.unused.pop() if self.unused else self.created()
         yield self.config(name)
         self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
         self.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC", name)
         self.unused.append(name)
 
-    def _created(self):
+    def created(self):
+        """Make a database, and return its name."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         self.run(f"CREATE DATABASE {name}")
         return name

@@ -288,7 +288,7 @@ print(json.dumps(told))
 
 
 @pytest.mark.slow
-@both
+@pytest.mark.parametrize("sqlite_or_server", ["sqlite", "server", "postgres_store"], indirect=True)
 def test_of_processes_that_register_and_promote_at_once_one_wins(sqlite_or_server, unique):
     mlflow.set_tracking_uri(sqlite_or_server)
     name = unique("hook")
