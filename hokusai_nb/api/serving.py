@@ -83,6 +83,9 @@ class _Several(Multiprocess):
 
     def keep_subprocess_alive(self) -> None:
         """Replace those that have ended; called twice a second."""
+        for process in self.processes:
+            # The process has this end too. With a copy here, its death would not end the wait for its answer.
+            process.child_conn.close()
         self._counted |= {process.pid for process in self.processes}
         super().keep_subprocess_alive()
         running = {process.pid for process in self.processes}

@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import mlflow
@@ -32,6 +32,7 @@ from hokusai_nb.api.mlflow_refusals import for_mlflow
 from hokusai_nb.api.problems import Refusal, problem_response
 from hokusai_nb.errors import HokusaiError, ValidationError
 from hokusai_nb.schema.problems import Problem
+from tests.api.mlflow_host import application
 from tests.api.mlflow_routes import endpoints
 from tests.conftest import free_port, stop
 from tests.recorders import recording
@@ -72,8 +73,8 @@ def in_process(tmp_path_factory, migrated_database):
 
 
 @pytest.fixture(scope="module")
-def passed_on(tmp_path_factory, server):
-    with host(tmp_path_factory.mktemp("proxied"), "proxied", server) as address:
+def passed_on(server):
+    with running(application("proxied", server)) as address:
         yield address
 
 
@@ -387,16 +388,25 @@ def passing_on_to(uri):
         yield address
 
 
-@pytest.fixture
-def behind():
+@pytest.fixture(scope="module")
+def recorder():
     with recording() as server:
         yield server
 
 
 @pytest.fixture
-def front(behind, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "ours")
-    with passing_on_to(behind.address) as address:
+def behind(recorder):
+    """The server behind, which has seen nothing yet and has no answers of its own."""
+    recorder.seen, recorder.answers = [], {}
+    return recorder
+
+
+@pytest.fixture(scope="module")
+def front(recorder):
+    with ExitStack() as open_until_the_end:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_TRACKING_TOKEN", "ours")
+            address = open_until_the_end.enter_context(passing_on_to(recorder.address))
         yield address
 
 

@@ -367,7 +367,7 @@ def test_why_a_handler_failed_is_kept_without_secrets(sqlite_database, handlers)
 
 def test_an_event_waits_for_a_handler_that_is_not_installed_here(sqlite_database):
     write(sqlite_database, event(), to=(Destination(handler="keeper"),))
-    report = outbox(sqlite_database, first_pause=60).deliver()
+    report = outbox(sqlite_database).deliver(limit=1)  # the second try may be due at once
     assert (report.failed, report.left) == (1, 1)
     assert "'keeper' is not installed here" in states(sqlite_database)[0][2]
 
