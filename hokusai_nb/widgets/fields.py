@@ -14,7 +14,7 @@ from hokusai_nb.schema.display import Shown, printable, shortened, visible
 from hokusai_nb.widgets.style import SAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from hokusai_nb.schema.problems import Problem
 
@@ -26,7 +26,6 @@ __all__ = [
     "action_bar",
     "close_all",
     "close_parts",
-    "focus_new",
     "guarded",
     "receipt_box",
     "said",
@@ -104,23 +103,6 @@ def receipt_box(receipt: Shown, line: str = "", mark: str = "hokusai-none") -> w
     box.add_class(SAYS)
     box.add_class("hokusai-receipt")
     return box
-
-
-def focus_new(control: widgets.DOMWidget) -> None:
-    """Move the keyboard to a control that was made just now.
-
-    A front end can give the focus only to what it shows already, and it shows a new control in its own time.
-    Until then it counts no view of it; the first one that it counts asks again.
-    """
-
-    def shown(change: Mapping[str, int]) -> None:
-        if change["new"] > 0:
-            control.unobserve(shown, "_view_count")
-            control.focus()
-
-    control._view_count = 0  # noqa: SLF001 - ipywidgets' own way to have views counted
-    control.observe(shown, "_view_count")
-    control.focus()
 
 
 def action_bar(*controls: Any) -> widgets.HBox:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import ipywidgets as widgets
 
 from hokusai_nb.schema.prompts import ModelStage
-from hokusai_nb.widgets.fields import action_bar, focus_new, saying
+from hokusai_nb.widgets.fields import action_bar, saying
 from hokusai_nb.widgets.prompt_fields import TextField
 from hokusai_nb.widgets.style import STYLE
 
@@ -71,4 +71,4 @@ class Promoting:
 
     def focus(self) -> None:
         """Move the keyboard to the button that can be pressed."""
-        focus_new(self._next)
+        self._next.focus()

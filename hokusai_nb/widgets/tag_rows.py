@@ -8,7 +8,7 @@ import ipywidgets as widgets
 
 from hokusai_nb.schema.problems import Problem, quoted
 from hokusai_nb.schema.tags import check_extra_tags, known_tags, tag_field
-from hokusai_nb.widgets.fields import INDENT, LABEL_WIDTH, Noted, close_all, focus_new
+from hokusai_nb.widgets.fields import INDENT, LABEL_WIDTH, Noted, close_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +78,7 @@ class TagRows(widgets.VBox):
         self._changed: Callable[[], None] = lambda: None
         margin = {"width": "auto", "margin": INDENT, "align_self": "flex-start"}
         self._add = widgets.Button(description=self.ROW.ADD, layout=margin)
-        self._add.on_click(lambda _: focus_new(self.add().key_input))
+        self._add.on_click(lambda _: self.add().key_input.focus())
         super().__init__([self._add])
         for key, value in tags.items():
             self.add(str(key), str(value))

@@ -16,18 +16,6 @@ from tests.widgets.looking import button, html_of
 VALUES = {"token": "A-B", "name": "m", "metric": "accuracy"}
 
 
-@pytest.fixture
-def focused(monkeypatch):
-    """The controls that a front end is told to give the focus to, in order."""
-    asked = []
-
-    def focus(control):
-        asked.append(control)
-
-    monkeypatch.setattr(ipywidgets.DOMWidget, "focus", focus)
-    return asked
-
-
 def open_widgets():
     return ipywidgets.Widget.get_manager_state()["state"].keys()
 
@@ -131,17 +119,3 @@ def test_what_failed_is_still_said_when_the_answers_come_in(failed):
 def test_what_failed_is_gone_once_somebody_goes_on(failed, go_on):
     go_on(failed)
     assert 'role="alert"' not in html_of(failed)
-
-
-# The keyboard
-
-
-def test_a_new_control_gets_the_focus_once_more_when_a_front_end_has_shown_it(focused):
-    form = RegistrationForm()
-    form.tags._add.click()
-    (row,) = form.tags.rows
-    assert focused == [row.key_input]  # lost, where the front end has not come to show the row yet
-    for views in (0, 1, 2, 1):  # as the front end counts them
-        row.key_input.set_state({"_view_count": views})
-    assert focused == [row.key_input] * 2
-    form.close()

@@ -42,13 +42,6 @@ def _streams(describe: Callable[P, Call[Page[T]]]) -> Callable[Concatenate[Async
     return described(method, describe, "AsyncIterator")
 
 
-def _start(work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
-    """Begin a request in a task; an error that nobody waits for any more is not told."""
-    task = asyncio.create_task(work)
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return task
-
-
 class AsyncHokusaiClient(Service):
     """The Hokusai API, for code that awaits its answers: every method of `HokusaiClient`, as a coroutine.
 
@@ -71,6 +64,7 @@ class AsyncHokusaiClient(Service):
         self._http = httpx.AsyncClient(**self._options())
         self._slots = asyncio.BoundedSemaphore(CONNECTIONS)
         self._sign: asyncio.Task[Answer] | None = None
+        self._under_way: set[asyncio.Task[Answer]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,6 +79,9 @@ class AsyncHokusaiClient(Service):
         self._belong_here()
         if self._sign is not None:
             self._sign.cancel()
+        # What was given up may still be giving back its connection.
+        if given_up := {task for task in self._under_way if task.cancelling()}:
+            await asyncio.wait(given_up)
         await self._http.aclose()
 
     async def send(self, call: Call[T]) -> T:
@@ -106,13 +103,21 @@ class AsyncHokusaiClient(Service):
     async def _attempt(self, asked: Asked[Any]) -> Answer:
         async with self._slots:
             with asked.translated():
-                answer = _start(self._exchange(asked.request))
+                answer = self._start(asked.request)
                 try:
                     while not (await asyncio.wait({answer}, timeout=SILENT_SECONDS))[0]:
                         await self._look_for_life(answer)
                     return asked.judged(answer.result())
                 finally:
                     answer.cancel()
+
+    def _start(self, request: httpx.Request) -> asyncio.Task[Answer]:
+        """Begin a request in a task; an error that nobody waits for any more is not told."""
+        task = asyncio.create_task(self._exchange(request))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
 
     async def _exchange(self, request: httpx.Request) -> Answer:
         response = await self._http.send(request, stream=True)
@@ -128,7 +133,7 @@ class AsyncHokusaiClient(Service):
         if self._heard_lately():
             return
         if self._sign is None or self._sign.done():  # one question for all tasks that wait
-            self._sign = _start(self._exchange(self._question_of_life()))
+            self._sign = self._start(self._question_of_life())
         sign = self._sign
         await asyncio.wait({sign, answer}, timeout=PROBE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():

@@ -483,6 +483,19 @@ def test_a_closed_client_cannot_be_used():
         client.token("XRAY")
 
 
+@sooner
+def test_a_closed_client_leaves_no_request_under_way():
+    async def leave(place):
+        async with AsyncHokusaiClient(f"http://{place}", "k") as client:
+            with pytest.raises(ServiceConnectionError):
+                await client.token("XRAY")
+            assert len(asyncio.all_tasks()) > 1  # what was given up is still giving back its connection
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    with black_hole() as place:
+        assert asyncio.run(leave(place)) == set()
+
+
 def test_a_task_that_is_cancelled_ends_its_request():
     async def leave(address):
         async with AsyncHokusaiClient(address, "k") as client:
