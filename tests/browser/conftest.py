@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mlflow
 import pytest
 from playwright.sync_api import Error as PlaywrightError
 
@@ -102,3 +103,10 @@ def kernel(lab_page):
     lab_page._mine.discard(notebook.kernel)
     lab_page.close()
     return notebook.kernel
+
+
+@pytest.fixture(scope="session")
+def run_id(kernel, server):  # noqa: ARG001 - the kernel has made the run
+    """The first run of the shared kernel, for another kernel to take the model from."""
+    (run,) = mlflow.MlflowClient(server.store).search_runs(["0"], order_by=["attributes.start_time"], max_results=1)
+    return run.info.run_id

@@ -42,6 +42,7 @@ FLAGS = (
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
     "--JupyterNotebookApp.expose_app_in_browser=True",
+    "--AsyncIOLoopKernelRestarter.time_to_dead=0.5",  # how long it looks away before it sees a kernel dead
 )
 HERE = ("127.0.0.1", "localhost")
 INSIDE = ("data", "blob", "about")
@@ -117,8 +118,19 @@ class Jupyter:
         """End a kernel, as closing its notebook does not."""
         self._ask("DELETE", f"kernels/{kernel}")
 
-    def _ask(self, method, path):
-        request = urllib.request.Request(f"{self.address}/api/{path}?token={TOKEN}", method=method)
+    def attach(self, name, kernel):
+        """Give a notebook this kernel, if it has none: opened, it finds it."""
+        notebook = {"path": name, "name": name, "type": "notebook", "kernel": {"id": kernel}}
+        self._ask("POST", "sessions", notebook)
+
+    def detach(self, name):
+        """Take a notebook's kernel from it; the kernel goes on for others."""
+        (session,) = (session for session in self._ask("GET", "sessions") if session["path"] == name)
+        self._ask("PATCH", f"sessions/{session['id']}", {"path": f"{name}, detached"})
+
+    def _ask(self, method, path, given=None):
+        body = None if given is None else json.dumps(given).encode()
+        request = urllib.request.Request(f"{self.address}/api/{path}?token={TOKEN}", body, method=method)
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.loads(answer.read() or "null")
 
@@ -140,7 +152,7 @@ def jupyter(folder, database):
     shutil.copy(database, root / "mlflow.db")
     port = free_port()
     env = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "HOKUSAI_"))},
         "JUPYTER_CONFIG_DIR": str(config),
         "JUPYTER_DATA_DIR": str(config / "data"),
         "JUPYTER_RUNTIME_DIR": str(config / "runtime"),

@@ -125,6 +125,10 @@ class Front:
         if cells:
             self.server.write(name, *cells)
         self.command("docmanager:open", path=name, factory="Notebook", **({"kernel": {"id": kernel}} if kernel else {}))
+        return self._opened(name, kernel)
+
+    def _opened(self, name, kernel):
+        """Return the open notebook, once it has its kernel and what that kernel already shows."""
         used = self.page.evaluate(READY, name)
         if used == kernel:
             assert self.page.evaluate(FETCHED)
@@ -156,15 +160,15 @@ class NotebookFront(Front):
     def start(self):
         return self
 
-    def open(self, name, *cells):
+    def open(self, name, *cells, kernel=None):
         if cells:
             self.server.write(name, *cells)
+        if kernel:
+            self.server.attach(name, kernel)
         self.page.goto(f"{self.server.address}/notebooks/{quote(name)}?token={TOKEN}")
         self._wait()
         self.page.locator(".jp-Notebook").wait_for()
-        used = self.page.evaluate(READY, name)
-        self._mine.add(used)
-        return Notebook(self, name, used)
+        return self._opened(name, kernel)
 
     def close(self):
         self.page.evaluate("() => { window.jupyterapp.shell.currentWidget.context.model.dirty = false }")

@@ -8,7 +8,7 @@ import pytest
 from axe_core_python.base import AXE_SCRIPT
 from playwright.sync_api import expect
 
-from tests.browser.jupyter import IMPORTS, TRAIN
+from tests.browser.jupyter import TRAIN
 
 pytestmark = pytest.mark.slow
 
@@ -92,10 +92,10 @@ def test_a_model_is_registered_with_the_keyboard_alone(lab, kernel, server):
     assert len(server.versions("keys")) == 1
 
 
-def test_the_receipt_is_heard_and_takes_the_keyboard_from_the_form(front, server):
+def test_the_receipt_is_heard_and_takes_the_keyboard_from_the_form(front, kernel, server):
     model = f"heard-{type(front).__name__.lower()}"
     line = f"%hokusai_register {model} --token HEARD-01 --metric accuracy --form"
-    notebook = front.open(f"{model}.ipynb", IMPORTS, TRAIN, line).run_all()
+    notebook = front.open(f"{model}.ipynb", TRAIN, line, kernel=kernel).run_all()
     form, page = notebook.form.ready(), front.page
     page.evaluate(LISTEN)
     form.button("Register").press("Enter")
@@ -104,7 +104,7 @@ def test_the_receipt_is_heard_and_takes_the_keyboard_from_the_form(front, server
     expect(receipt).to_be_focused()
     expect(receipt).to_have_attribute("role", "status")
     saved = notebook.save()
-    assert "<script" not in str(saved.cells[2].outputs)
+    assert "<script" not in str(saved.cells[1].outputs)
     assert len(server.versions(model)) == 1
 
 
@@ -188,10 +188,10 @@ def test_axe_finds_nothing_serious_in_the_form_the_receipt_and_the_cards(lab, ke
         lab.theme("Light")
 
 
-def test_messages_progress_and_gains_are_heard(front, server):
+def test_messages_progress_and_gains_are_heard(front, kernel, server):
     model = f"told-{type(front).__name__.lower()}"
     first = f"%hokusai_register {model} --token TOLD-01 --metric accuracy --value 0.88"
-    notebook = front.open(f"{model}.ipynb", IMPORTS, TRAIN, first, "%hokusai_register").run_all()
+    notebook = front.open(f"{model}.ipynb", TRAIN, first, "%hokusai_register", kernel=kernel).run_all()
     form, page = notebook.form.says("fill in Token, Name, Metric"), front.page
     page.evaluate(LISTEN)
 

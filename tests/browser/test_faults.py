@@ -10,7 +10,7 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.jupyter import IMPORTS, TRAIN
+from tests.browser.jupyter import TRAIN
 from tests.browser.test_access import HEARD, LISTEN
 from tests.conftest import mlflow_server
 
@@ -25,9 +25,9 @@ def pid_of(notebook):
 PID = "import os\nprint('pid', os.getpid())"
 
 
-def test_when_the_kernel_dies_the_form_says_so_and_nothing_is_registered(lab, server):
-    line = "%hokusai_register killed --token KILLED-01 --metric accuracy --form"
-    notebook = lab.open("killed.ipynb", PID, IMPORTS, TRAIN, line).run_all()
+def test_when_the_kernel_dies_the_form_says_so_and_nothing_is_registered(lab, run_id, server):
+    line = f"%hokusai_register killed --token KILLED-01 --metric accuracy --run {run_id} --form"
+    notebook = lab.open("killed.ipynb", PID, "%load_ext hokusai_nb", line).run_all()
     form = notebook.form.ready()
     os.kill(pid_of(notebook), signal.SIGKILL)
     dialog = lab.page.locator(".jp-Dialog").filter(has_text="Kernel Restarting")
@@ -50,26 +50,29 @@ def test_pressing_register_twice_makes_one_version(lab, kernel, server):
 
 
 def test_when_the_server_stops_while_registering_the_form_says_so_and_makes_one_version(
-    lab, tmp_path, migrated_database, server
+    lab, kernel, tmp_path, migrated_database, server
 ):
     with mlflow_server(tmp_path, migrated_database) as (address, process):
         line = "%hokusai_register halted --token HALTED-01 --metric accuracy --form"
-        cells = [IMPORTS, f"mlflow.set_tracking_uri({address!r})", TRAIN, line]
-        notebook = lab.open("halted.ipynb", *cells).run_all()
-        form = notebook.form.ready()
-        lab.page.evaluate(LISTEN)
-        os.killpg(process.pid, signal.SIGSTOP)
+        cells = [f"mlflow.set_tracking_uri({address!r})", TRAIN, line]
         try:
-            start = time.monotonic()
-            form.button("Register").press("Enter")
-            expect(form.element.locator(".hokusai-error").first).to_contain_text(address)
-            took = time.monotonic() - start
-            lab.page.keyboard.press("Tab")  # the keyboard has waited beside the button
-            expect(form.button("Register")).to_be_focused()
-            lab.page.wait_for_function(HEARD, arg=address)
+            notebook = lab.open("halted.ipynb", *cells, kernel=kernel).run_all()
+            form = notebook.form.ready()
+            lab.page.evaluate(LISTEN)
+            os.killpg(process.pid, signal.SIGSTOP)
+            try:
+                start = time.monotonic()
+                form.button("Register").press("Enter")
+                expect(form.element.locator(".hokusai-error").first).to_contain_text(address)
+                took = time.monotonic() - start
+                lab.page.keyboard.press("Tab")  # the keyboard has waited beside the button
+                expect(form.button("Register")).to_be_focused()
+                lab.page.wait_for_function(HEARD, arg=address)
+            finally:
+                os.killpg(process.pid, signal.SIGCONT)
+            assert took < 6.5
+            form.register()
+            notebook.shown("egistered halted version 1")
+            assert len(server.versions("halted", address)) == 1
         finally:
-            os.killpg(process.pid, signal.SIGCONT)
-        assert took < 6.5
-        form.register()
-        notebook.shown("egistered halted version 1")
-        assert len(server.versions("halted", address)) == 1
+            lab.open("unhalted.ipynb", f"mlflow.set_tracking_uri({server.store!r})", kernel=kernel).run_all()

@@ -68,8 +68,8 @@ def test_the_line_that_the_form_shows_registers_the_same_version(lab, kernel, se
     assert len(server.versions("same")) == 1
 
 
-def test_the_form_works_in_voila(browser, server):
-    server.write("voila.ipynb", IMPORTS, TRAIN, "%hokusai_register")
+def test_the_form_works_in_voila(browser, run_id, server):
+    server.write("voila.ipynb", "%load_ext hokusai_nb", f"%hokusai_register --run {run_id} --form")
     watched = Watched()
     with browser.new_context() as context:
         watched.watch(context)

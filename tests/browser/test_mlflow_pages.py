@@ -16,11 +16,10 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def pages(tmp_path, migrated_database):
     """Address of a server of its own, which MLflow is set to."""
-    before = mlflow.get_tracking_uri()
     with mlflow_server(tmp_path, migrated_database) as (address, _):
         mlflow.set_tracking_uri(address)
         yield address
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(None)
 
 
 def test_a_prompt_is_a_prompt_on_mlflows_pages_with_its_stage_its_metadata_and_its_text(context, pages):

@@ -125,7 +125,7 @@ def test_a_prompt_is_written_registered_and_promoted_with_the_keyboard_alone(lab
     form.says("fill in Name, Template")
     tab_to(page, FOCUSED)
     assert page.evaluate(on("Name"))
-    page.keyboard.type("keys")
+    page.keyboard.type("typed")
     tab_to(page, on("Template"), 2)
     page.keyboard.type("Hi {who}")
     form.says("New here").says("The first version is 1.0.0")
@@ -134,18 +134,18 @@ def test_a_prompt_is_written_registered_and_promoted_with_the_keyboard_alone(lab
     expect(form.element.get_by_label("Rendered")).to_have_text("Hi Ada")
     tab_to(page, on("Register"), 12)
     page.keyboard.press("Enter")
-    form.says("Registered keys 1.0.0")
+    form.says("Registered typed 1.0.0")
     page.wait_for_function(on("Promote to staging"))
     page.keyboard.press("Enter")
     page.wait_for_function(on("Promote to production"))
     page.keyboard.press("Enter")
-    expect(notebook.receipt("Registered keys 1.0.0")).to_contain_text("To production")
-    assert prompts(server, "keys") == (["1.0.0"], {"production": 1})
+    expect(notebook.receipt("Registered typed 1.0.0")).to_contain_text("To production")
+    assert prompts(server, "typed") == (["1.0.0"], {"production": 1})
 
 
-def test_notebook_7_shows_registers_and_promotes(notebook_7, server):
-    cells = f"%load_ext hokusai_nb\n{seed('seven', 'Hi {name} {cta}')}", "%hokusai_prompt seven --form"
-    notebook = notebook_7.open("prompt-seven.ipynb", *cells).run_all()
+def test_notebook_7_shows_registers_and_promotes(notebook_7, kernel, server):
+    cells = seed("seven", "Hi {name} {cta}"), "%hokusai_prompt seven --form"
+    notebook = notebook_7.open("prompt-seven.ipynb", *cells, kernel=kernel).run_all()
     form = notebook.form
     expect(form.field("Template")).to_have_value("Hi {name} {cta}")
     form.field("Template").fill("Hi {name}")

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.jupyter import IMPORTS, TRAIN
+from tests.browser.jupyter import TRAIN
 from tests.browser.test_access import HEARD, LISTEN
 
 pytestmark = pytest.mark.slow
@@ -23,23 +23,23 @@ def assert_alive(notebook, *texts):
         expect(notebook.outputs.filter(has_text=words)).to_have_count(0)
 
 
-def test_a_reopened_notebook_shows_the_receipt_and_the_plots_with_and_without_its_kernel(front, server):
+def test_a_reopened_notebook_shows_the_receipt_and_the_plots_with_and_without_its_kernel(front, kernel, server):
     model = f"kept-{type(front).__name__.lower()}"
     first = f"%hokusai_register {model} --token KEPT-01 --metric accuracy --value 0.88"
     form = f"%hokusai_register {model} --token KEPT-01 --metric accuracy --form"
     plots = f"%hokusai_improvement {model}", f"%hokusai_lineage {model} --graph"
-    notebook = front.open(f"{model}.ipynb", IMPORTS, TRAIN, first, form, *plots).run_all()
+    notebook = front.open(f"{model}.ipynb", TRAIN, first, form, *plots, kernel=kernel).run_all()
     notebook.form.ready().register()
     receipt = f"Registered {model} version 2"
     assert_alive(notebook, receipt)
     saved = notebook.save()
     assert "widget-view" not in str(saved)
-    assert receipt in saved.cells[3].outputs[0].data["text/plain"]
+    assert receipt in saved.cells[2].outputs[0].data["text/plain"]
     front.close()
-    again = front.open(f"{model}.ipynb")
+    again = front.open(f"{model}.ipynb", kernel=kernel)
     assert_alive(again, receipt)
     front.close()
-    server.shut_down(notebook.kernel)
+    server.detach(again.name)
     assert_alive(front.open(f"{model}.ipynb"), receipt)
 
 
@@ -69,35 +69,36 @@ def test_a_form_that_was_left_unfinished_goes_on_when_its_notebook_is_reopened(l
     assert len(server.versions("unfinished")) == 1
 
 
-def test_what_is_kept_of_a_form_never_claims_to_be_true_of_today(lab, server):
+def test_what_is_kept_of_a_form_never_claims_to_be_true_of_today(lab, kernel, server):
     line = "%hokusai_register dated --token DATED-01 --metric accuracy --form"
-    notebook = lab.open("dated.ipynb", IMPORTS, TRAIN, line).run_all()
+    notebook = lab.open("dated.ipynb", TRAIN, line, kernel=kernel).run_all()
     notebook.form.ready()
     expect(notebook.kept).to_contain_text("What will be written: dated version 1")
     notebook.save()
     lab.close()
-    again = lab.open("dated.ipynb", kernel=notebook.kernel)
+    again = lab.open("dated.ipynb", kernel=kernel)
     again.form.ready().register()
     again.shown("Registered dated version 1")
     again.save()
     lab.close()
-    server.shut_down(notebook.kernel)
+    server.detach(again.name)
     later = lab.open("dated.ipynb")
     expect(later.kept).to_be_visible()
     expect(later.kept).to_contain_text("What was entered or registered later is not in it.")
-    assert "What was entered or registered later is not in it." in str(server.read("dated.ipynb").cells[2].outputs)
+    assert "What was entered or registered later is not in it." in str(server.read("dated.ipynb").cells[1].outputs)
     assert len(server.versions("dated")) == 1
 
 
-def test_an_unfinished_form_without_its_kernel_is_its_text_and_its_line_and_no_dead_widget(front, server):
+def test_an_unfinished_form_without_its_kernel_is_its_text_and_its_line_and_no_dead_widget(front, kernel, server):
     name = f"left-{type(front).__name__.lower()}"
-    notebook = front.open(f"{name}.ipynb", IMPORTS, TRAIN, "%hokusai_register --token LEFT-01 --form").run_all()
+    line = "%hokusai_register --token LEFT-01 --form"
+    notebook = front.open(f"{name}.ipynb", TRAIN, line, kernel=kernel).run_all()
     notebook.form.fill(metric="accuracy", name=name).ready()
     expect(notebook.kept).to_contain_text(f"{name} --token LEFT-01 --metric accuracy")
     expect(notebook.kept).to_be_hidden()  # where the form lives, it is not there twice
     notebook.save()
     front.close()
-    server.shut_down(notebook.kernel)
+    server.detach(notebook.name)
     again = front.open(f"{name}.ipynb")
     line = f"%hokusai_register {name} --token LEFT-01 --metric accuracy"
     expect(again.kept.get_by_text(line)).to_be_visible()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import os
 import re
+import shutil
 import subprocess
 import sys
 
+import mlflow
 import pytest
 
 from tests.widgets.looking import html_of
@@ -432,22 +435,27 @@ NOTEBOOK = [
 ]
 
 
-@pytest.fixture
-def executed(store, tmp_path):
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, migrated_database):
+    """A folder with a store, and the settings with which a notebook uses them."""
+    folder = tmp_path_factory.mktemp("headless")
+    shutil.copy(migrated_database, folder / "mlflow.db")
+    settings = {"STORE": f"sqlite:///{folder / 'mlflow.db'}", "IPYTHONDIR": str(folder / "ipython"), "NO_COLOR": "1"}
+    mlflow.MlflowClient(settings["STORE"]).create_experiment("tests", (folder / "artifacts").as_uri())
+    return folder, {**os.environ, **settings}
+
+
+@pytest.fixture(scope="module")
+def executed(place):
     """A notebook with forms, executed without a browser."""
     import nbformat
     from nbclient import NotebookClient
 
+    folder, env = place
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in NOTEBOOK])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    saved = dict(os.environ)
-    os.environ.update({"STORE": store, "IPYTHONDIR": str(tmp_path / "ipython"), "NO_COLOR": "1"})
-    try:
-        NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    finally:
-        os.environ.clear()
-        os.environ.update(saved)
-    nbformat.write(notebook, tmp_path / "forms.ipynb")
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute(env=env)
+    nbformat.write(notebook, folder / "forms.ipynb")
     return notebook
 
 
@@ -474,9 +482,10 @@ def test_a_headless_notebook_shows_html_and_text_and_ends_with_receipts(executed
 def test_an_exported_notebook_shows_each_form_once_and_each_receipt_once(executed):
     from nbconvert import HTMLExporter, MarkdownExporter
 
-    executed.metadata.pop("widgets")  # JupyterLab does not save them
+    saved = copy.deepcopy(executed)
+    saved.metadata.pop("widgets")  # JupyterLab does not save them
     for exporter in (HTMLExporter(), MarkdownExporter()):
-        page, _ = exporter.from_notebook_node(executed)
+        page, _ = exporter.from_notebook_node(saved)
         assert page.count("Register a model under a token") == 1
         assert page.count("Registered m version 1") == 3
         assert "widget-view" not in page
@@ -484,10 +493,11 @@ def test_an_exported_notebook_shows_each_form_once_and_each_receipt_once(execute
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("executed")
-def test_a_notebook_with_forms_passes_nbval(tmp_path, store):
+def test_a_notebook_with_forms_passes_nbval(place):
+    folder, env = place
     command = [sys.executable, "-m", "pytest", "-p", "nbval.plugin", "--nbval-lax", "-q", "forms.ipynb"]
-    env = {**os.environ, "STORE": store, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "IPYTHONDIR": str(tmp_path / "ipython")}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=200, check=False)
+    env = {**env, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "6 passed" in done.stdout
 

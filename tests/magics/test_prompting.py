@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import shutil
 import sys
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from hokusai_nb.errors import ValidationError
 from hokusai_nb.magics.prompting import ask, can_ask
 from hokusai_nb.schema.lifecycle import Status
+from tests.conftest import train
 from tests.tokens import create_token
 
 # In this process: the person is a list of answers.
@@ -180,12 +182,17 @@ def test_only_a_terminal_with_a_person_is_asked(bare_shell):
 # In a real terminal
 
 
-@pytest.fixture
-def terminal(store, tmp_path, trained):
-    """An ``ipython`` in a pseudo terminal, with the extension, on the test's store."""
+@pytest.fixture(scope="module")
+def ipython(tmp_path_factory, migrated_database):
+    """An ``ipython`` in a pseudo terminal, with the extension, on a store of its own that holds a run."""
+    import mlflow
     import pexpect
 
-    run = trained(accuracy=0.91)
+    tmp_path = tmp_path_factory.mktemp("terminal")
+    shutil.copy(migrated_database, tmp_path / "mlflow.db")
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = mlflow.MlflowClient(store)
+    client.create_experiment("tests", artifact_location=(tmp_path / "artifacts").as_uri())
     env = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "HOKUSAI_"))}
     env |= {"MLFLOW_TRACKING_URI": store, "MLFLOW_DISABLE_TELEMETRY": "true", "IPYTHONDIR": str(tmp_path / "ipython")}
     env |= {"TERM": "dumb", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "NO_COLOR": "1"}
@@ -197,9 +204,20 @@ def terminal(store, tmp_path, trained):
     child.expect(r"In \[1\]: ")
     child.sendline("%load_ext hokusai_nb")
     child.expect(r"In \[2\]: ")
-    child.run_id = run.run_id
+    child.run_id = train(store, accuracy=0.91).run_id
+    child.versions = lambda name: client.search_model_versions(f"name = '{name}'")
     yield child
     child.close(force=True)
+
+
+@pytest.fixture
+def terminal(ipython):
+    """The terminal that the tests share, which knows the ``number`` of its next line."""
+    ipython.sendline("'ready'")
+    ipython.expect(r"Out\[(\d+)\]: 'ready'")
+    ipython.number = int(ipython.match[1]) + 1
+    ipython.expect(rf"In \[{ipython.number}\]: ")
+    return ipython
 
 
 @pytest.mark.slow
@@ -218,10 +236,10 @@ def test_in_a_real_terminal_the_questions_lead_to_a_version(terminal):
     ]:
         terminal.expect(question)
         terminal.sendline(answer)
-    terminal.expect(r"In \[3\]: ")
+    terminal.expect(rf"In \[{terminal.number + 1}\]: ")
     terminal.sendline("print(r)")
-    terminal.expect("In ")
-    (version,) = versions("shell")
+    terminal.expect(rf"In \[{terminal.number + 2}\]: ")
+    (version,) = terminal.versions("shell")
     assert version.tags["hokusai_token_id"] == "TERM-001"
 
 
@@ -235,7 +253,7 @@ def test_in_a_real_terminal_a_form_is_printed_once_whatever_is_typed_into_it(ter
             "form.fields['name'].value = 'churn'; form.fields['metric'].value = 'accuracy'",
             "form.wait(30), form._keeper.wait(30)",
         ],
-        start=3,
+        start=terminal.number + 1,
     ):
         terminal.sendline(line)
         terminal.expect(rf"In \[{number}\]: ")
@@ -246,11 +264,11 @@ def test_in_a_real_terminal_a_form_is_printed_once_whatever_is_typed_into_it(ter
 
 @pytest.mark.slow
 def test_in_a_real_terminal_ctrl_c_leaves_and_the_prompt_comes_back(terminal):
-    terminal.sendline(f"%hokusai_register shell --token A-B --metric accuracy --run {terminal.run_id} --form")
+    terminal.sendline(f"%hokusai_register left --token A-B --metric accuracy --run {terminal.run_id} --form")
     terminal.expect(r"Token \[A-B\]: ")
     terminal.sendintr()
     terminal.expect("Nothing was registered.")
-    terminal.expect(r"In \[3\]: ")
+    terminal.expect(rf"In \[{terminal.number + 1}\]: ")
     terminal.sendline("6 * 7")
     terminal.expect("42")
-    assert versions("shell") == []
+    assert terminal.versions("left") == []

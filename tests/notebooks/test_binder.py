@@ -50,8 +50,18 @@ def test_a_fresh_binder_runs_every_tutorial(tmp_path):
         copy(source, repository / name)
     env = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": ""}
     subprocess.run([repository / "binder" / "postBuild"], cwd=repository, env=env, check=True)
-    for tutorial in TUTORIALS:
-        out = tmp_path / tutorial.name
-        line = [python, "-m", "nbconvert", "--to", "notebook", "--execute", f"--output={out}"]
-        subprocess.run([*line, repository / "notebooks" / tutorial.name], cwd=tmp_path, env=env, check=True)
-        assert any(cell.get("outputs") for cell in nbformat.read(out, as_version=4).cells)
+    tutorials = [nbformat.read(repository / "notebooks" / tutorial.name, as_version=4) for tutorial in TUTORIALS]
+    # One after the other in one kernel: each by itself they run beside the tests.
+    together = nbformat.v4.new_notebook(metadata=tutorials[0].metadata)
+    together.cells = [cell for tutorial in tutorials for cell in tutorial.cells]
+    for number, cell in enumerate(together.cells):
+        cell.id = str(number)
+    nbformat.write(together, tmp_path / "together.ipynb")
+    line = [python, "-m", "nbconvert", "--to", "notebook", "--execute", "--output=executed.ipynb", "together.ipynb"]
+    subprocess.run(line, cwd=tmp_path, env=env, check=True)
+    executed = iter(nbformat.read(tmp_path / "executed.ipynb", as_version=4).cells)
+    for tutorial in tutorials:
+        cells = [next(executed) for _ in tutorial.cells]
+        assert [cell.source for cell in cells] == [cell.source for cell in tutorial.cells]
+        assert all(cell.execution_count for cell in cells if cell.cell_type == "code" and cell.source)
+        assert any(cell.get("outputs") for cell in cells)
