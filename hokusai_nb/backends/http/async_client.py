@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
@@ -65,6 +66,7 @@ class AsyncHokusaiClient(Service):
         self._slots = asyncio.BoundedSemaphore(CONNECTIONS)
         self._sign: asyncio.Task[Answer] | None = None
         self._under_way: set[asyncio.Task[Answer]] = set()
+        self._signs: weakref.WeakSet[asyncio.Task[Answer]] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
         return self
@@ -77,8 +79,8 @@ class AsyncHokusaiClient(Service):
     async def aclose(self) -> None:
         """Close the connections; the client cannot be used any more."""
         self._belong_here()
-        if self._sign is not None:
-            self._sign.cancel()
+        for sign in self._signs:
+            sign.cancel()
         # What was given up may still be giving back its connection.
         if given_up := {task for task in self._under_way if task.cancelling()}:
             await asyncio.wait(given_up)
@@ -134,6 +136,7 @@ class AsyncHokusaiClient(Service):
             return
         if self._sign is None or self._sign.done():  # one question for all tasks that wait
             self._sign = self._start(self._question_of_life())
+            self._signs.add(self._sign)
         sign = self._sign
         await asyncio.wait({sign, answer}, timeout=PROBE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
