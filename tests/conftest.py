@@ -66,6 +66,18 @@ def mlflow_is_set_to_nothing():
         os.environ.pop(variable, None)
 
 
+@pytest.fixture(autouse=True)
+def token_stores_have_time(request):
+    """On a machine that is busy with other tests a store may answer late; ``@pytest.mark.impatient`` is about that."""
+    standing = sys.modules.get("hokusai_nb.core.standing")
+    if standing is None or request.node.get_closest_marker("impatient"):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(standing, "PATIENCE_SECONDS", 20.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory):
     """An empty MLflow database with all its tables, to copy: making one takes seconds."""

@@ -109,6 +109,7 @@ def silent_api(monkeypatch):
         time.sleep(0.05)
 
 
+@pytest.mark.impatient
 def test_a_store_that_does_not_answer_is_given_two_seconds(monkeypatch, store):  # noqa: ARG001 - MLflow is elsewhere
     with silent_api(monkeypatch):
         began = time.monotonic()
@@ -120,6 +121,7 @@ def test_a_store_that_does_not_answer_is_given_two_seconds(monkeypatch, store): 
     assert PATIENCE_SECONDS - 0.1 < took < PATIENCE_SECONDS + 1
 
 
+@pytest.mark.impatient
 def test_of_many_registrations_a_store_that_hangs_holds_up_the_first_only(monkeypatch, registry, trained):
     runs = [trained(accuracy=0.9) for _ in range(4)]
     with silent_api(monkeypatch):

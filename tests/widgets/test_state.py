@@ -99,6 +99,7 @@ def test_a_wrong_token_is_told_before_anything_that_a_store_could_say(form):
     assert form.fields["token"].message == REGISTERED
 
 
+@pytest.mark.impatient
 def test_a_store_that_does_not_answer_keeps_no_key_waiting_and_is_said_to_be_unchecked(opened, current, monkeypatch):
     current(accuracy=0.91)
     with socket.create_server(("127.0.0.1", 0)) as listener:
