@@ -194,6 +194,7 @@ def test_what_is_not_there_is_not_found(asked, words):
         ({"name": None}, "Model name cannot be empty"),
     ],
 )
+@pytest.mark.usefixtures("store")
 def test_what_cannot_be_asked_for_is_refused_before_the_registry_sees_it(asked, words):
     refused(words, PromptModel.load_from_registry, **{"name": "hook", **asked})
 
