@@ -35,6 +35,10 @@ class Awaited:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        # Of many connections at once httpx leaves some open now and then, until they are collected.
+        for transport in list(self.loop._transports.values()):
+            transport.abort()
+        await asyncio.sleep(0)
 
     def stop(self):
         self.run(self.end())
